@@ -1,0 +1,643 @@
+//! Writing one command line from a template: literal text, fields, numbers.
+//!
+//! A template is written as the manual writes the command, with the fields in
+//! braces: `AT+CMQTTSUB={session},{filter.len},{filter.qos}`. A part in square
+//! brackets is written only if its field is there: `[user|,"{user}"]`. It is
+//! compiled to bytes by [`line!`](crate::line), so that a misspelt field does
+//! not build, and read piece by piece: no buffer holds a whole line, strings
+//! go out from where the caller keeps them.
+
+use crate::{
+    machine::{FileKind, Operation},
+    mqtt::{AuthType, Credential, TlsVersion, Verify},
+};
+
+/// A field of a template, in the words of the uniform API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Arg {
+    /// `{session}`: which of the modem's sessions.
+    Session,
+    /// `{client_id}`
+    ClientId,
+    /// `{host}`
+    Host,
+    /// `{port}`
+    Port,
+    /// `{keep_alive}`: in seconds.
+    KeepAlive,
+    /// `{clean}`: 1 for a clean session, else 0.
+    Clean,
+    /// `{user}`: absent if there is none.
+    User,
+    /// `{password}`: absent if there is none.
+    Password,
+    /// `{tls}`: 1 for TLS, else 0 (absent).
+    Tls,
+    /// `{topic}`
+    Topic,
+    /// `{topic.len}`
+    TopicLen,
+    /// `{payload}`
+    Payload,
+    /// `{payload.len}`: absent if 0.
+    PayloadLen,
+    /// `{qos}`
+    Qos,
+    /// `{retain}`: 1 or 0 (absent).
+    Retain,
+    /// `{filter}`: the one whose turn it is.
+    Filter,
+    /// `{filter.len}`
+    FilterLen,
+    /// `{filter.qos}`
+    FilterQos,
+    /// `{will.topic}`
+    WillTopic,
+    /// `{will.topic.len}`
+    WillTopicLen,
+    /// `{will.payload}`
+    WillPayload,
+    /// `{will.payload.len}`
+    WillPayloadLen,
+    /// `{will.qos}`
+    WillQos,
+    /// `{will.retain}`: 1 or 0 (absent).
+    WillRetain,
+    /// `{apn}`: absent if none is given.
+    Apn,
+    /// `{apn.auth}`: 0 none (absent), 1 PAP, 2 CHAP.
+    ApnAuth,
+    /// `{apn.user}`
+    ApnUser,
+    /// `{apn.password}`
+    ApnPassword,
+    /// `{pin}`
+    Pin,
+    /// `{ca}`: file name of the authority's certificate.
+    Ca,
+    /// `{cert}`: file name of the client's certificate.
+    Cert,
+    /// `{key}`: file name of the client's key.
+    Key,
+    /// `{verify}`: 1 if the server is verified, else 0 (absent).
+    Verify,
+    /// `{sni}`: 1 with server name indication, else 0 (absent).
+    Sni,
+    /// `{check_clock}`: 1 if dates are checked, else 0 (absent).
+    CheckClock,
+    /// `{any_version}`: 1 if any version of TLS will do, else 0 (absent).
+    AnyVersion,
+    /// `{file}`: name of the file that is stored or deleted.
+    File,
+    /// `{file.content}`
+    FileContent,
+    /// `{file.len}`
+    FileLen,
+    /// `{0}`: the dialect's own numbers, see [`Dialect::number`](super::dialect::Dialect::number).
+    Own0,
+    /// `{1}`
+    Own1,
+    /// `{2}`
+    Own2,
+    /// `{3}`
+    Own3,
+}
+
+const ARGS: &[(&str, Arg)] = &[
+    ("session", Arg::Session),
+    ("client_id", Arg::ClientId),
+    ("host", Arg::Host),
+    ("port", Arg::Port),
+    ("keep_alive", Arg::KeepAlive),
+    ("clean", Arg::Clean),
+    ("user", Arg::User),
+    ("password", Arg::Password),
+    ("tls", Arg::Tls),
+    ("topic", Arg::Topic),
+    ("topic.len", Arg::TopicLen),
+    ("payload", Arg::Payload),
+    ("payload.len", Arg::PayloadLen),
+    ("qos", Arg::Qos),
+    ("retain", Arg::Retain),
+    ("filter", Arg::Filter),
+    ("filter.len", Arg::FilterLen),
+    ("filter.qos", Arg::FilterQos),
+    ("will.topic", Arg::WillTopic),
+    ("will.topic.len", Arg::WillTopicLen),
+    ("will.payload", Arg::WillPayload),
+    ("will.payload.len", Arg::WillPayloadLen),
+    ("will.qos", Arg::WillQos),
+    ("will.retain", Arg::WillRetain),
+    ("apn", Arg::Apn),
+    ("apn.auth", Arg::ApnAuth),
+    ("apn.user", Arg::ApnUser),
+    ("apn.password", Arg::ApnPassword),
+    ("pin", Arg::Pin),
+    ("ca", Arg::Ca),
+    ("cert", Arg::Cert),
+    ("key", Arg::Key),
+    ("verify", Arg::Verify),
+    ("sni", Arg::Sni),
+    ("check_clock", Arg::CheckClock),
+    ("any_version", Arg::AnyVersion),
+    ("file", Arg::File),
+    ("file.content", Arg::FileContent),
+    ("file.len", Arg::FileLen),
+    ("0", Arg::Own0),
+    ("1", Arg::Own1),
+    ("2", Arg::Own2),
+    ("3", Arg::Own3),
+];
+
+/// A byte above this is `{field}`, written as this plus its number.
+const FIELD: u8 = 0x80;
+/// Followed by the field; what stands until [`END`] needs it.
+const IF: u8 = 0xfe;
+const END: u8 = 0xff;
+
+/// Compiles a template to a `&'static [u8]` that a [`Writer`] reads.
+///
+/// ```
+/// const SUB: &[u8] = hayes::line!("AT+CMQTTSUB={session},{filter.len},{filter.qos}");
+/// ```
+///
+/// ```compile_fail
+/// const SUB: &[u8] = hayes::line!("AT+CMQTTSUB={index}"); // no such field
+/// ```
+#[macro_export]
+macro_rules! line {
+    ($template:literal) => {{
+        const COMPILED: [u8; $crate::at::command::compiled_len($template)] =
+            $crate::at::command::compile($template);
+        &COMPILED
+    }};
+}
+
+/// How many bytes [`compile`] makes of `template`.
+#[must_use]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
+pub const fn compiled_len(template: &str) -> usize {
+    let text = template.as_bytes();
+    let (mut at, mut len) = (0, 0);
+    while at < text.len() {
+        if text[at] == b'{' || text[at] == b'[' {
+            len += if text[at] == b'[' { 1 } else { 0 };
+            while text[at] != b'}' && text[at] != b'|' {
+                at += 1;
+            }
+        }
+        len += 1;
+        at += 1;
+    }
+    len
+}
+
+/// Compiles `template`; [`line!`](crate::line) calls it at compile time.
+///
+/// # Panics
+/// At compile time, if the template is malformed or names an unknown field.
+#[must_use]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "compile time"
+)]
+pub const fn compile<const N: usize>(template: &str) -> [u8; N] {
+    let text = template.as_bytes();
+    let mut out = [0; N];
+    let (mut at, mut len) = (0, 0);
+    while at < text.len() {
+        match text[at] {
+            b'{' => {
+                let from = at + 1;
+                while text[at] != b'}' {
+                    at += 1;
+                }
+                out[len] = FIELD + arg_number(text, from, at);
+            }
+            b'[' => {
+                let from = at + 1;
+                while text[at] != b'|' {
+                    at += 1;
+                }
+                out[len] = IF;
+                len += 1;
+                out[len] = FIELD + arg_number(text, from, at);
+            }
+            b']' => out[len] = END,
+            byte if byte < FIELD && byte != b'\r' && byte != b'\n' => out[len] = byte,
+            _ => panic!("a template is ASCII without line ends"),
+        }
+        len += 1;
+        at += 1;
+    }
+    out
+}
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::panic,
+    reason = "compile time"
+)]
+const fn arg_number(text: &[u8], from: usize, to: usize) -> u8 {
+    let mut row = 0;
+    while row < ARGS.len() {
+        let name = ARGS[row].0.as_bytes();
+        let mut same = name.len() == to - from;
+        let mut at = 0;
+        while same && at < name.len() {
+            same = name[at] == text[from + at];
+            at += 1;
+        }
+        if same {
+            return ARGS[row].1 as u8;
+        }
+        row += 1;
+    }
+    panic!("a template names a field that does not exist")
+}
+
+/// The name of the command in a compiled template: `+CMQTTSUB`, `AT`, `ATI`.
+#[must_use]
+pub fn name(template: &'static [u8]) -> &'static [u8] {
+    let end = template.iter().position(|b| matches!(*b, b'=' | b'?' | FIELD..));
+    let line = template.get(..end.unwrap_or(template.len())).unwrap_or_default();
+    name_of(line)
+}
+
+/// The name of a command line up to its `=` or `?`.
+#[must_use]
+pub fn name_of(line: &[u8]) -> &[u8] {
+    match line.strip_prefix(b"AT") {
+        Some(rest) if rest.first().is_some_and(|b| !b.is_ascii_alphanumeric()) => rest,
+        _ => line,
+    }
+}
+
+/// What a field stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// Not there.
+    Absent,
+    /// Bytes of the caller.
+    Bytes(&'a [u8]),
+    /// A number.
+    Number(u32),
+    /// The name of a file that is called by its content.
+    FileName(FileKind, u64),
+}
+
+impl<'a> Field<'a> {
+    /// Whether this is the text of the field.
+    #[must_use]
+    pub fn is_text(&self, text: &[u8]) -> bool {
+        let mut scratch = [0; SCRATCH];
+        match *self {
+            Self::Absent => false,
+            Self::Bytes(bytes) => bytes == text,
+            Self::Number(number) => {
+                let len = decimal(&mut scratch, number);
+                scratch.get(..len) == Some(text)
+            }
+            Self::FileName(kind, hash) => {
+                let len = print_name(&mut scratch, kind, hash);
+                scratch.get(..len) == Some(text)
+            }
+        }
+    }
+
+    const fn is_there(&self) -> bool {
+        !matches!(self, Self::Absent | Self::Number(0))
+    }
+
+    fn optional(bytes: Option<&'a str>) -> Self {
+        bytes.map_or(Self::Absent, |text| Self::Bytes(text.as_bytes()))
+    }
+
+    fn flag(yes: bool) -> Self {
+        Self::Number(yes.into())
+    }
+
+    fn len(bytes: &[u8]) -> Self {
+        Self::Number(u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+    }
+}
+
+/// Where the fields of a template come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// What the caller asked for.
+    pub operation: &'a Operation<'a>,
+    /// Which filter has its turn.
+    pub item: u8,
+    /// Which session.
+    pub session: u8,
+    /// The dialect's own numbers.
+    pub own: [u32; 4],
+}
+
+impl<'a> Scope<'a> {
+    /// The value of a field; absent where the operation does not have it.
+    #[must_use]
+    pub fn field(&self, arg: Arg) -> Field<'a> {
+        match arg {
+            Arg::Session => Field::Number(self.session.into()),
+            Arg::Own0 | Arg::Own1 | Arg::Own2 | Arg::Own3 => {
+                let at = (arg as u8).wrapping_sub(Arg::Own0 as u8);
+                Field::Number(self.own.get(usize::from(at)).copied().unwrap_or(0))
+            }
+            _ => match self.operation {
+                Operation::Connect(_) => self.connect(arg),
+                Operation::Publish(_) => self.publish(arg),
+                Operation::Subscribe(_) | Operation::Unsubscribe(_) => self.filter(arg),
+                Operation::BringUp(_) => self.network(arg),
+                Operation::Store(_) | Operation::Delete(_) => self.file(arg),
+                Operation::Disconnect | Operation::Status => Field::Absent,
+            },
+        }
+    }
+
+    /// Whether a field is there, and not 0.
+    #[must_use]
+    pub fn has(&self, arg: Arg) -> bool {
+        self.field(arg).is_there()
+    }
+
+    fn connect(&self, arg: Arg) -> Field<'a> {
+        let Operation::Connect(options) = self.operation else { return Field::Absent };
+        match arg {
+            Arg::ClientId => Field::Bytes(options.client_id.as_str().as_bytes()),
+            Arg::Host => Field::Bytes(options.host.as_bytes()),
+            Arg::Port => Field::Number(options.port.into()),
+            Arg::KeepAlive => Field::Number(options.keep_alive.into()),
+            Arg::Clean => Field::flag(options.clean_session),
+            Arg::User => Field::optional(options.user),
+            Arg::Password => Field::optional(options.password),
+            Arg::Tls => Field::flag(options.tls.is_some()),
+            Arg::WillTopic
+            | Arg::WillTopicLen
+            | Arg::WillPayload
+            | Arg::WillPayloadLen
+            | Arg::WillQos
+            | Arg::WillRetain => self.will(arg),
+            _ => self.tls(arg),
+        }
+    }
+
+    fn will(&self, arg: Arg) -> Field<'a> {
+        let Operation::Connect(options) = self.operation else { return Field::Absent };
+        let Some(will) = &options.will else { return Field::Absent };
+        let topic = will.topic.as_str().as_bytes();
+        match arg {
+            Arg::WillTopic => Field::Bytes(topic),
+            Arg::WillTopicLen => Field::len(topic),
+            Arg::WillPayload => Field::Bytes(will.payload),
+            Arg::WillPayloadLen => Field::len(will.payload),
+            Arg::WillQos => Field::Number(will.qos.level().into()),
+            Arg::WillRetain => Field::flag(will.retain),
+            _ => Field::Absent,
+        }
+    }
+
+    fn tls(&self, arg: Arg) -> Field<'a> {
+        let Operation::Connect(options) = self.operation else { return Field::Absent };
+        let Some(tls) = &options.tls else { return Field::Absent };
+        match arg {
+            Arg::Ca => file_name(FileKind::Ca, tls.ca),
+            Arg::Cert => file_name(FileKind::Cert, tls.cert),
+            Arg::Key => file_name(FileKind::Key, tls.key),
+            Arg::Verify => Field::flag(tls.verify == Verify::Server),
+            Arg::Sni => Field::flag(tls.server_name),
+            Arg::CheckClock => Field::flag(tls.check_clock),
+            Arg::AnyVersion => Field::flag(tls.version == TlsVersion::Any),
+            _ => Field::Absent,
+        }
+    }
+
+    fn publish(&self, arg: Arg) -> Field<'a> {
+        let Operation::Publish(publish) = self.operation else { return Field::Absent };
+        let topic = publish.topic.as_str().as_bytes();
+        match arg {
+            Arg::Topic => Field::Bytes(topic),
+            Arg::TopicLen => Field::len(topic),
+            Arg::Payload => Field::Bytes(publish.payload),
+            Arg::PayloadLen => Field::len(publish.payload),
+            Arg::Qos => Field::Number(publish.qos.level().into()),
+            Arg::Retain => Field::flag(publish.retain),
+            _ => Field::Absent,
+        }
+    }
+
+    fn filter(&self, arg: Arg) -> Field<'a> {
+        let item = usize::from(self.item);
+        let (filter, qos) = match self.operation {
+            Operation::Subscribe(all) => match all.get(item) {
+                Some(one) => (one.filter, one.qos.level()),
+                None => return Field::Absent,
+            },
+            Operation::Unsubscribe(all) => match all.get(item) {
+                Some(one) => (*one, 0),
+                None => return Field::Absent,
+            },
+            _ => return Field::Absent,
+        };
+        match arg {
+            Arg::Filter => Field::Bytes(filter.as_str().as_bytes()),
+            Arg::FilterLen => Field::len(filter.as_str().as_bytes()),
+            Arg::FilterQos => Field::Number(qos.into()),
+            _ => Field::Absent,
+        }
+    }
+
+    fn network(&self, arg: Arg) -> Field<'a> {
+        let Operation::BringUp(network) = self.operation else { return Field::Absent };
+        match arg {
+            Arg::Apn => Field::optional(network.apn),
+            Arg::ApnAuth => Field::Number(match network.auth {
+                AuthType::None => 0,
+                AuthType::Pap => 1,
+                AuthType::Chap => 2,
+            }),
+            Arg::ApnUser => Field::optional(network.user),
+            Arg::ApnPassword => Field::optional(network.password),
+            Arg::Pin => Field::optional(network.pin),
+            _ => Field::Absent,
+        }
+    }
+
+    fn file(&self, arg: Arg) -> Field<'a> {
+        match (self.operation, arg) {
+            (Operation::Delete(name), Arg::File) => Field::Bytes(name.as_bytes()),
+            (Operation::Store(file), Arg::File) => file_name(file.kind, Some(file.content)),
+            (Operation::Store(file), Arg::FileContent | Arg::FileLen) => match file.content {
+                Credential::Pem(pem) if arg == Arg::FileContent => Field::Bytes(pem),
+                Credential::Pem(pem) => Field::len(pem),
+                Credential::Stored(_) => Field::Absent,
+            },
+            _ => Field::Absent,
+        }
+    }
+}
+
+fn file_name(kind: FileKind, credential: Option<Credential<'_>>) -> Field<'_> {
+    match credential {
+        None => Field::Absent,
+        Some(Credential::Stored(name)) => Field::Bytes(name.as_bytes()),
+        Some(Credential::Pem(pem)) => Field::FileName(kind, content_hash(pem)),
+    }
+}
+
+pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// The hash FNV-1a: names files by their content.
+pub(crate) fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// A hash to tell one content from another.
+#[must_use]
+pub fn content_hash(bytes: &[u8]) -> u64 {
+    fnv1a(FNV_START, bytes)
+}
+
+/// `cert-0123456789abcdef.pem` is the longest name made here.
+const SCRATCH: usize = 25;
+
+/// Reads a compiled template piece by piece.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    /// The next byte of the template.
+    at: u16,
+    /// How much of the piece that begins there is done.
+    done: u16,
+    scratch: [u8; SCRATCH],
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Writer {
+    /// A writer at the start of a line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { at: 0, done: 0, scratch: [0; SCRATCH] }
+    }
+
+    /// Begins a line.
+    pub fn restart(&mut self) {
+        self.at = 0;
+        self.done = 0;
+    }
+
+    /// The next piece, never empty; `None` at the end. The same piece again
+    /// until [`advance`](Self::advance) says that it was sent.
+    pub fn piece<'a>(&'a mut self, template: &'static [u8], scope: &Scope<'a>) -> Option<&'a [u8]> {
+        loop {
+            let rest = template.get(usize::from(self.at)..)?;
+            let done = usize::from(self.done);
+            match *rest.first()? {
+                END => self.at = self.at.saturating_add(1),
+                IF => {
+                    let there = scope.field(arg(*rest.get(1)?)?).is_there();
+                    let end = rest.iter().position(|b| *b == END)?;
+                    let skip = if there { 2 } else { end.saturating_add(1) };
+                    self.at = self.at.saturating_add(u16::try_from(skip).ok()?);
+                }
+                byte @ FIELD.. => {
+                    let len = match scope.field(arg(byte)?) {
+                        Field::Absent => 0,
+                        Field::Bytes(bytes) if done < bytes.len() => return bytes.get(done..),
+                        Field::Bytes(_) => 0,
+                        Field::Number(number) => decimal(&mut self.scratch, number),
+                        Field::FileName(kind, hash) => print_name(&mut self.scratch, kind, hash),
+                    };
+                    if done < len {
+                        return self.scratch.get(done..len);
+                    }
+                    self.at = self.at.saturating_add(1);
+                    self.done = 0;
+                }
+                _ => {
+                    let end = rest.iter().position(|b| *b >= FIELD).unwrap_or(rest.len());
+                    if done < end {
+                        return rest.get(done..end);
+                    }
+                    self.at = self.at.saturating_add(u16::try_from(end).ok()?);
+                    self.done = 0;
+                }
+            }
+        }
+    }
+
+    /// `count` bytes of the last piece were sent.
+    pub fn advance(&mut self, count: usize) {
+        self.done = self.done.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+    }
+
+    /// Whether nothing of the line was sent yet.
+    #[must_use]
+    pub const fn is_at_start(&self) -> bool {
+        self.at == 0 && self.done == 0
+    }
+
+    /// The length of the whole line without its terminator, and its hash.
+    #[must_use]
+    pub fn measure(template: &'static [u8], scope: &Scope<'_>) -> (usize, u64) {
+        let mut writer = Self::new();
+        let (mut length, mut hash) = (0_usize, FNV_START);
+        while let Some(piece) = writer.piece(template, scope) {
+            let len = piece.len();
+            hash = fnv1a(hash, piece);
+            length = length.saturating_add(len);
+            writer.advance(len);
+        }
+        (length, hash)
+    }
+}
+
+fn arg(byte: u8) -> Option<Arg> {
+    Some(ARGS.get(usize::from(byte.wrapping_sub(FIELD)))?.1)
+}
+
+/// Prints `number` to the front of `out`; how long it is.
+fn decimal(out: &mut [u8; SCRATCH], number: u32) -> usize {
+    let mut rest = number;
+    let mut len = 0_usize;
+    loop {
+        out.copy_within(0..len, 1);
+        let digit = u8::try_from(rest % 10).unwrap_or(0);
+        if let Some(first) = out.first_mut() {
+            *first = digit.wrapping_add(b'0');
+        }
+        len = len.saturating_add(1);
+        rest /= 10;
+        if rest == 0 {
+            return len;
+        }
+    }
+}
+
+fn print_name(out: &mut [u8; SCRATCH], kind: FileKind, hash: u64) -> usize {
+    let stem: &[u8] = match kind {
+        FileKind::Ca => b"ca-",
+        FileKind::Cert => b"cert-",
+        FileKind::Key => b"key-",
+    };
+    let digits = (0..16_u32).rev().map(|place| {
+        let digit = hash.unbounded_shr(place.saturating_mul(4)) & 0xf;
+        b"0123456789abcdef".get(usize::try_from(digit).unwrap_or(0)).copied().unwrap_or(b'0')
+    });
+    let bytes = stem.iter().copied().chain(digits).chain(b".pem".iter().copied());
+    out.iter_mut().zip(bytes).fold(0_usize, |len, (slot, byte)| {
+        *slot = byte;
+        len.saturating_add(1)
+    })
+}

@@ -1,0 +1,476 @@
+//! What a vendor says of itself: which lines are unsolicited and what they
+//! mean, which command answers with a second line, and for each operation the
+//! script of commands.
+//!
+//! A dialect is data and small functions. It sends nothing, waits for nothing
+//! and keeps no time; the [engine](super::engine) does.
+
+use super::{
+    command::{Arg, Scope},
+    line::{Failure, Final, Line, final_result},
+};
+use crate::{
+    machine::Verb,
+    mqtt::{Assurance, Capabilities, Code, Error, Limits, Loss, QoS, Status},
+};
+
+/// What an unsolicited line means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urc<'a> {
+    /// A message begins: the lengths of its topic and its payload in bytes.
+    MessageStart {
+        /// Session.
+        session: u8,
+        /// Length of the topic.
+        topic: u32,
+        /// Length of the payload.
+        payload: u32,
+    },
+    /// So many bytes of its topic follow.
+    TopicPart {
+        /// Session.
+        session: u8,
+        /// How many bytes.
+        len: u32,
+    },
+    /// So many bytes of its payload follow.
+    PayloadPart {
+        /// Session.
+        session: u8,
+        /// How many bytes.
+        len: u32,
+    },
+    /// The message is complete.
+    MessageEnd {
+        /// Session.
+        session: u8,
+    },
+    /// The topic stands in the line and the payload follows in it.
+    Message {
+        /// Session.
+        session: u8,
+        /// The topic.
+        topic: &'a [u8],
+        /// Length of the payload.
+        payload: u32,
+    },
+    /// The connection of a session is gone.
+    Lost {
+        /// Session.
+        session: u8,
+        /// Why.
+        loss: Loss,
+    },
+    /// The bearer or the attachment is gone, and with it, if `service`, the
+    /// modem's MQTT service.
+    NetworkLost {
+        /// Whether the service is gone too.
+        service: bool,
+    },
+    /// The modem has restarted.
+    Restarted,
+    /// A word that asks for data, as `>` does.
+    Prompt,
+    /// Known to come unasked; of no meaning here.
+    Other,
+}
+
+/// One kind of unsolicited line.
+#[derive(Clone, Copy, Debug)]
+pub struct UrcRow {
+    /// The name, up to the colon.
+    pub name: &'static str,
+    /// Its shape tells it from an answer of the same name: `read` decides even
+    /// while a command of that name is in flight.
+    pub distinct: bool,
+    /// What the line means; `None` if it is not this kind after all.
+    pub read: for<'a> fn(&Line<'a>) -> Option<Urc<'a>>,
+}
+
+/// A command that prints a result line of its own name.
+#[derive(Clone, Copy, Debug)]
+pub struct ResultRow {
+    /// The name of the command and of the line.
+    pub name: &'static str,
+    /// Which field of the line is the code.
+    pub code_at: u8,
+    /// Whether a success prints it too: then `OK` alone only means accepted.
+    pub required: bool,
+}
+
+/// How a command was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `AT+X` or `AT+X=…`.
+    Action,
+    /// `AT+X?` or `AT+X=?`.
+    Query,
+}
+
+/// The command in flight, as far as reading its answer goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Open<'a> {
+    /// Its name: `+CMQTTPUB`, `ATI`.
+    pub name: &'a [u8],
+    /// How it was asked.
+    pub form: Form,
+}
+
+/// What a finished line means at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading<'a> {
+    /// The command in flight has ended.
+    Final(Final<'a>),
+    /// Its result line, with the code.
+    Result(i32),
+    /// Information that it asked for.
+    Info(Line<'a>),
+    /// Nobody asked for it.
+    Urc(Urc<'a>),
+    /// An answer that nobody waits for any more.
+    Stray,
+}
+
+/// Reads a line, given the command in flight.
+#[inline]
+pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'a> {
+    if let Some(result) = final_result(raw).or_else(|| D::final_result(raw)) {
+        return if open.is_some() { Reading::Final(result) } else { Reading::Stray };
+    }
+    let line = Line::parse(raw);
+    let own = open.filter(|open| open.name == line.name);
+    if let Some(code) = own.and_then(|open| result_code::<D>(open, &line)) {
+        return Reading::Result(code);
+    }
+    let row = D::URCS.iter().find(|row| row.name.as_bytes() == line.name);
+    if let Some(urc) = row.filter(|row| own.is_none() || row.distinct).and_then(|r| (r.read)(&line))
+    {
+        return Reading::Urc(urc);
+    }
+    match open {
+        None => Reading::Urc(Urc::Other),
+        Some(open) if own.is_none() && is_foreign(open, &line) && !D::is_information(line.name) => {
+            Reading::Urc(Urc::Other)
+        }
+        Some(_) => Reading::Info(line),
+    }
+}
+
+/// An extended command answers under its own name, so an extended name of
+/// another kind is not its answer. Text without such a name may be.
+fn is_foreign(open: &Open<'_>, line: &Line<'_>) -> bool {
+    let extended = |name: &[u8]| name.first().is_some_and(|b| b"+*^%$#&".contains(b));
+    extended(open.name) && extended(line.name)
+}
+
+fn result_code<D: Dialect>(open: &Open<'_>, line: &Line<'_>) -> Option<i32> {
+    if open.form == Form::Query {
+        return None;
+    }
+    let row = result_row::<D>(open.name)?;
+    line.fields().nth(row.code_at.into())?.signed()
+}
+
+/// The row of a command that prints a result line.
+#[must_use]
+pub fn result_row<D: Dialect>(name: &[u8]) -> Option<&'static ResultRow> {
+    D::RESULTS.iter().find(|row| row.name.as_bytes() == name)
+}
+
+/// What a script waits for and does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The next step.
+    Next,
+    /// The operation has failed.
+    Fail,
+    /// The operation is done.
+    Finish,
+    /// The same step again after a pause, at most so many times.
+    Retry {
+        /// Pause in milliseconds.
+        pause_ms: u16,
+        /// How many times.
+        tries: u8,
+    },
+    /// Another script, from its beginning.
+    Goto(u8),
+    /// Another script after a pause, as long as the operation has time.
+    Poll {
+        /// Which script.
+        script: u8,
+        /// Pause in milliseconds.
+        pause_ms: u16,
+    },
+    /// Fills up a data phase that may be open, then another script.
+    Flush(u8),
+}
+
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// Success.
+    Ok,
+    /// The vendor's own code.
+    Code(i32),
+    /// `+CME ERROR: n`.
+    Cme(i32),
+    /// A plain `ERROR` without any code.
+    Plain,
+    /// Any failure that was answered.
+    Error,
+    /// No answer in time.
+    Silence,
+}
+
+/// What to do on one kind of answer. The first rule that fits counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule(pub On, pub Then);
+
+impl Rule {
+    fn fits(&self, answer: Answer) -> bool {
+        match (self.0, answer) {
+            (On::Ok, Answer::Ok)
+            | (On::Silence, Answer::Silence)
+            | (On::Error, Answer::Failed(_))
+            | (On::Plain, Answer::Failed(Code::None)) => true,
+            (On::Code(n), Answer::Failed(Code::Vendor(m)))
+            | (On::Cme(n), Answer::Failed(Code::Cme(m))) => n == m,
+            _ => false,
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// With success.
+    Ok,
+    /// Without.
+    Failed(Code),
+    /// Not at all.
+    Silence,
+}
+
+impl From<Failure<'_>> for Code {
+    fn from(failure: Failure<'_>) -> Self {
+        match failure {
+            Failure::Cme(n) => Self::Cme(n),
+            Failure::Cms(n) => Self::Cms(n),
+            _ => Self::None,
+        }
+    }
+}
+
+/// One command of a script and what it waits for.
+#[derive(Debug)]
+pub struct Step<D: 'static> {
+    /// The template of its command line.
+    pub line: &'static [u8],
+    pub(crate) data: Option<Arg>,
+    pub(crate) slice: u16,
+    /// How long the whole answer may take, in milliseconds.
+    pub within_ms: u32,
+    pub(crate) marked: bool,
+    pub(crate) each: bool,
+    pub(crate) when: Option<fn(&D, &Scope<'_>) -> bool>,
+    pub(crate) info: Option<fn(&mut D, &Line<'_>)>,
+    pub(crate) rules: &'static [Rule],
+    pub(crate) then: Option<fn(&mut D, Answer) -> Then>,
+}
+
+impl<D> Step<D> {
+    /// Sends a template made by [`line!`](crate::line) and waits `seconds` for
+    /// the whole answer.
+    #[must_use]
+    pub const fn new(line: &'static [u8], seconds: u16) -> Self {
+        Self {
+            line,
+            data: None,
+            slice: 0,
+            within_ms: (seconds as u32).saturating_mul(1000),
+            marked: false,
+            each: false,
+            when: None,
+            info: None,
+            rules: &[],
+            then: None,
+        }
+    }
+
+    /// Sends nothing and succeeds at once, to go where `rules` say.
+    #[must_use]
+    pub const fn jump(rules: &'static [Rule]) -> Self {
+        Self::new(&[], 0).on(rules)
+    }
+
+    /// At the prompt, sends these bytes.
+    #[must_use]
+    pub const fn data(mut self, data: Arg) -> Self {
+        self.data = Some(data);
+        self
+    }
+
+    /// Sends them in slices of at most so many bytes, with the dialect's pause
+    /// in between.
+    #[must_use]
+    pub const fn slices(mut self, bytes: u16) -> Self {
+        self.slice = bytes;
+        self
+    }
+
+    /// Final results count only after an information line of its own name:
+    /// whatever comes before answers an earlier command.
+    #[must_use]
+    pub const fn marked(mut self) -> Self {
+        self.marked = true;
+        self
+    }
+
+    /// Repeats the step for each filter.
+    #[must_use]
+    pub const fn each(mut self) -> Self {
+        self.each = true;
+        self
+    }
+
+    /// Skips the step unless this says yes.
+    #[must_use]
+    pub const fn when(mut self, when: fn(&D, &Scope<'_>) -> bool) -> Self {
+        self.when = Some(when);
+        self
+    }
+
+    /// Hears the information lines.
+    #[must_use]
+    pub const fn info(mut self, info: fn(&mut D, &Line<'_>)) -> Self {
+        self.info = Some(info);
+        self
+    }
+
+    /// What to do on certain answers. Without a rule, success goes on and
+    /// anything else fails.
+    #[must_use]
+    pub const fn on(mut self, rules: &'static [Rule]) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Decides where no rule fits.
+    #[must_use]
+    pub const fn then(mut self, then: fn(&mut D, Answer) -> Then) -> Self {
+        self.then = Some(then);
+        self
+    }
+
+    pub(crate) fn judge(&self, dialect: &mut D, answer: Answer) -> Then {
+        if let Some(rule) = self.rules.iter().find(|rule| rule.fits(answer)) {
+            return rule.1;
+        }
+        match (self.then, answer) {
+            (Some(then), _) => then(dialect, answer),
+            (None, Answer::Ok) => Then::Next,
+            (None, _) => Then::Fail,
+        }
+    }
+}
+
+/// A vendor's AT language.
+pub trait Dialect: Sized + 'static {
+    /// A byte after which raw data may begin inside a line.
+    const MARK: Option<u8>;
+    /// The byte that asks for data at the start of a line.
+    const PROMPT: u8 = b'>';
+    /// Whether data entered at a prompt come back while echo is on.
+    const DATA_ECHO: bool;
+    /// The largest data phase, in bytes: what fills up one of unknown size.
+    const LONGEST_DATA: u32;
+    /// Pause between the slices of a data phase, in milliseconds.
+    const SLICE_PAUSE_MS: u32 = 100;
+    /// How long a received message may stand still, in milliseconds.
+    const STALL_MS: u32 = 5_000;
+    /// How long the second half of an answer may come late, in milliseconds.
+    const GRACE_MS: u32 = 300;
+    /// The unsolicited lines, most frequent first.
+    const URCS: &'static [UrcRow];
+    /// The commands that print a result line.
+    const RESULTS: &'static [ResultRow];
+
+    /// Final results that only this vendor has.
+    fn final_result(_line: &[u8]) -> Option<Final<'_>> {
+        None
+    }
+
+    /// Names under which a command of another name answers.
+    fn is_information(_name: &[u8]) -> bool {
+        false
+    }
+
+    /// What an unfinished line says, up to and with a mark. Anything but
+    /// [`Urc::Message`] means that no data follow here.
+    fn inline(_line: &[u8]) -> Option<Urc<'_>> {
+        None
+    }
+
+    /// Whether a line that begins so may have a mark with data behind it.
+    fn may_be_inline(_line: &[u8]) -> bool {
+        false
+    }
+
+    /// The steps of a script.
+    fn script(&self, script: u8) -> &'static [Step<Self>];
+
+    /// The script that makes sure that answers are those of the commands sent;
+    /// `fresh` if nothing is known of the modem yet.
+    fn sync(fresh: bool) -> u8;
+
+    /// The script of an operation.
+    fn script_of(&self, verb: Verb) -> u8;
+
+    /// How long the whole answer of a step may take, in milliseconds.
+    fn answer_ms(&self, step: &Step<Self>) -> u32 {
+        step.within_ms
+    }
+
+    /// How long an operation may take in all, in milliseconds.
+    fn patience_ms(&self, verb: Verb) -> u32;
+
+    /// The dialect's own numbers for templates.
+    fn numbers(&self) -> [u32; 4];
+
+    /// What it can do.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The modem's limits.
+    fn limits(&self) -> Limits;
+
+    /// What a successful publish proves.
+    fn assurance(&self, qos: QoS) -> Assurance;
+
+    /// Refuses what capabilities and limits do not say already.
+    ///
+    /// # Errors
+    /// As [`Machine::start`](crate::Machine::start).
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Error>;
+
+    /// An operation begins.
+    fn begin(&mut self, scope: &Scope<'_>);
+
+    /// What a failed command means, and whether it shows that the connection
+    /// is gone. `line` is its template.
+    fn explain(
+        &self,
+        command: &'static str,
+        line: &'static [u8],
+        code: Code,
+    ) -> (Error, Option<Loss>);
+
+    /// The modem restarted: what was known of it is void.
+    fn restarted(&mut self);
+
+    /// The connection of a session, or the network, is gone.
+    fn lost(&mut self, session: Option<u8>, service: bool);
+
+    /// What is known of the modem.
+    fn status(&self) -> Status;
+}

@@ -1,0 +1,1065 @@
+//! The state machine that runs a dialect's scripts: one command in flight,
+//! unsolicited lines and messages at any time, answers that nobody waits for
+//! any more, deadlines.
+//!
+//! Rules:
+//!
+//! 1. Everything that changes the state of the line protocol lives here.
+//! 2. A command has ended when its final result is there and, if it has one,
+//!    its result line, in either order; or with an error and, a moment later,
+//!    without the line that would have told its code.
+//! 3. Whatever leaves an answer owed (a timeout, a dropped future, a restart)
+//!    makes the engine unsure, and an unsure engine runs the dialect's sync
+//!    script before the next operation.
+//! 4. A data phase that was opened is filled up, by the caller's bytes or by
+//!    CRs, which are empty commands once it is over.
+//! 5. When the caller's operation is not lent any more, the command in flight
+//!    is brought to its end and nothing further is begun.
+
+use super::{
+    command::{FNV_START, Field, Scope, Writer, fnv1a, name},
+    dialect::{Answer, Dialect, Form, Open, Reading, Step, Then, Urc, read, result_row},
+    framer::{Frame, Framer},
+};
+use crate::{
+    clock::Instant,
+    inbox::Inbox,
+    machine::{Machine, Operation, Verb},
+    mqtt::{
+        Assurance, Capabilities, Code, Error, Event, Feature, Field as FieldName, FieldError,
+        Limits, LinkState, Loss, Problem, QoS, Status,
+    },
+};
+
+/// Fills up a data phase. Once it is over these are empty commands.
+const FILL: &[u8; 64] = &[b'\r'; 64];
+/// Ends a half-written command so that it cannot be taken for a whole one:
+/// inside quotes it closes them early, outside it opens them.
+const SPOIL: &[u8] = b"\"!\r";
+/// How much a flush sends before it listens, in bytes and milliseconds.
+const FLUSH_SLICE: u32 = 512;
+const FLUSH_PAUSE_MS: u32 = 60;
+
+/// What is going on between the engine and the modem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing.
+    Idle,
+    /// The step at hand begins when this time has come.
+    Ready(Option<Instant>),
+    /// Its line goes out.
+    Line,
+    /// Its terminator goes out; `spoil` says how much of [`SPOIL`] is left.
+    End { spoil: u8 },
+    /// Its answer is awaited.
+    Answer,
+    /// Its data go out; a slice may have to wait.
+    Data { sent: u32, hold: Option<Instant> },
+    /// A data phase is filled up.
+    Fill { left: u32 },
+    /// A data phase that may be open is filled up, slice by slice.
+    Flush { left: u32, slice: u32, until: Option<Instant>, script: u8 },
+}
+
+/// The operation at hand.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    verb: Verb,
+    script: u8,
+    step: u8,
+    item: u8,
+    items: u8,
+    tries: u8,
+    until: Instant,
+    /// The sync script, before the operation's own.
+    sync: bool,
+    /// The caller is gone.
+    abandoned: bool,
+    /// Something that may have an effect was sent.
+    begun: bool,
+}
+
+/// The command in flight.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    name: &'static [u8],
+    form: Form,
+    required: bool,
+    /// Finals count from here on.
+    valid: bool,
+    /// Bytes that go out at the prompt.
+    data: u32,
+    prompted: bool,
+    echoed: bool,
+    echo_hash: u64,
+    echo_len: u16,
+    outcome: Option<Result<(), Code>>,
+    result: Option<i32>,
+    deadline: Instant,
+    loss: Option<Loss>,
+}
+
+impl Exchange {
+    const NONE: Self = Self {
+        name: b"",
+        form: Form::Action,
+        required: false,
+        valid: false,
+        data: 0,
+        prompted: false,
+        echoed: false,
+        echo_hash: FNV_START,
+        echo_len: 0,
+        outcome: None,
+        result: None,
+        deadline: Instant::from_millis(0),
+        loss: None,
+    };
+
+    /// The answer, once nothing more can come.
+    fn complete(&self) -> Option<Answer> {
+        match (self.outcome?, self.result) {
+            (_, Some(code)) if code != 0 => Some(Answer::Failed(Code::Vendor(code))),
+            (Err(code), _) if code != Code::None || !self.may_have_result() => {
+                Some(Answer::Failed(code))
+            }
+            (Ok(()), None) if self.required => None,
+            (Ok(()), _) => Some(Answer::Ok),
+            (Err(_), _) => None,
+        }
+    }
+
+    const fn may_have_result(&self) -> bool {
+        self.required && self.result.is_none()
+    }
+
+    /// The answer if nothing more comes.
+    fn settle(&self) -> Answer {
+        match (self.outcome, self.result) {
+            (_, Some(code)) if code != 0 => Answer::Failed(Code::Vendor(code)),
+            (Some(Err(code)), _) => Answer::Failed(code),
+            _ => Answer::Silence,
+        }
+    }
+
+    /// Whether one half of the answer says already that it is a failure.
+    fn is_half(&self) -> bool {
+        matches!(self.settle(), Answer::Failed(_))
+    }
+}
+
+/// Where counted data go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sink {
+    Nowhere,
+    Topic(u8),
+    Payload(u8),
+    /// The whole payload of a message whose topic stood in the line.
+    Message(u8),
+}
+
+/// What the framer has to do after a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follow {
+    Nothing,
+    Data(u32),
+    Inline(u32),
+    IgnoreMarks,
+}
+
+/// What goes out next.
+#[derive(Clone, Copy, Debug)]
+enum Out {
+    Nothing,
+    Piece,
+    Fixed(&'static [u8]),
+    Data { from: u32, to: u32 },
+}
+
+/// Runs the scripts of a dialect. `LINE` is the longest line that can be read,
+/// `INBOX` the bytes for messages and events not yet taken.
+#[derive(Debug)]
+pub struct Engine<D: Dialect, const LINE: usize, const INBOX: usize> {
+    framer: Framer<LINE>,
+    control: Control<D, INBOX>,
+}
+
+impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
+    /// An engine for a modem of which nothing is known yet.
+    #[must_use]
+    pub const fn new(dialect: D) -> Self {
+        Self { framer: Framer::new(D::MARK), control: Control::new(dialect) }
+    }
+
+    /// Whether lines that nobody asked for and that have no meaning here
+    /// become [`Event::Urc`]; they do not unless set.
+    #[must_use]
+    pub const fn report_urcs(mut self, yes: bool) -> Self {
+        self.control.report_urcs = yes;
+        self
+    }
+
+    /// The dialect, with what it knows of the modem.
+    #[must_use]
+    pub const fn dialect(&self) -> &D {
+        &self.control.dialect
+    }
+
+    /// How many lines were too long for the line buffer.
+    #[must_use]
+    pub const fn overflows(&self) -> u32 {
+        self.control.overflows
+    }
+}
+
+impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LINE, INBOX> {
+    fn capabilities(&self) -> Capabilities {
+        self.control.dialect.capabilities()
+    }
+
+    fn limits(&self) -> Limits {
+        self.control.dialect.limits()
+    }
+
+    fn assurance(&self, qos: QoS) -> Assurance {
+        self.control.dialect.assurance(qos)
+    }
+
+    fn select(&mut self, session: u8) -> Result<(), Error> {
+        if session > 0 {
+            let second = Capabilities::SECOND_SESSION;
+            self.capabilities().require(second, Feature::SecondSession)?;
+        }
+        self.control.session = session.min(1);
+        Ok(())
+    }
+
+    fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
+        self.control.start(operation, now)
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        let control = &mut self.control;
+        control.now = now;
+        control.last_byte = now;
+        let mut input = bytes;
+        loop {
+            self.framer.arm_prompt(control.prompt());
+            let Some(frame) = self.framer.next(&mut input) else { break };
+            let follow = control.frame(frame);
+            match follow {
+                Follow::Nothing => {}
+                Follow::Data(count) => self.framer.expect_data(count),
+                Follow::Inline(count) => self.framer.expect_inline(count),
+                Follow::IgnoreMarks => self.framer.ignore_marks(),
+            }
+            if matches!(control.sink, Sink::Message(_)) && self.framer.data_left() == 0 {
+                control.end_inline();
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.control.now = now;
+        let stalled = self.framer.data_left() > 0 || self.control.is_receiving();
+        if stalled && now >= self.control.stall() {
+            self.framer.forget_data();
+            self.control.cut();
+        }
+        self.control.expire();
+    }
+
+    fn transmit<'a>(
+        &'a mut self,
+        operation: Option<&'a Operation<'a>>,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
+        self.control.now = now;
+        let out = self.control.next_out(operation);
+        if let Out::Data { from: 0, .. } = out {
+            if self.control.exchange.echoed && D::DATA_ECHO && self.framer.data_left() == 0 {
+                self.control.sink = Sink::Nowhere;
+                self.framer.expect_echo(self.control.exchange.data);
+            }
+        }
+        let control = &mut self.control;
+        match (out, operation) {
+            (Out::Fixed(bytes), _) => Some(bytes),
+            (Out::Piece, Some(operation)) => {
+                let scope = control.scope(operation);
+                let line = control.step()?.line;
+                control.writer.piece(line, &scope)
+            }
+            (Out::Data { from, to }, Some(operation)) => {
+                let Field::Bytes(data) = control.scope(operation).field(control.step()?.data?)
+                else {
+                    return None;
+                };
+                data.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)
+            }
+            _ => None,
+        }
+    }
+
+    fn sent(&mut self, count: usize) {
+        self.control.sent(count);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let stage = self.control.deadline();
+        if self.framer.data_left() == 0 && !self.control.is_receiving() {
+            return stage;
+        }
+        let stall = self.control.stall();
+        Some(stage.map_or(stall, |stage| stage.min(stall)))
+    }
+
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        self.control.outcome.take()
+    }
+
+    fn abandon(&mut self, unsure: usize) {
+        self.control.abandon(unsure);
+    }
+
+    fn is_idle(&self) -> bool {
+        self.control.stage == Stage::Idle && self.control.pending.is_none()
+    }
+
+    fn has_event(&self) -> bool {
+        self.control.inbox.has_event()
+    }
+
+    fn event(&mut self) -> Option<Event<'_>> {
+        self.control.inbox.front()
+    }
+
+    fn link(&self) -> LinkState {
+        self.control.link()
+    }
+
+    fn status(&self) -> Status {
+        Status { link: self.link(), ..self.control.dialect.status() }
+    }
+}
+
+/// All of the engine but the framer, whose lines it reads.
+#[derive(Debug)]
+struct Control<D: Dialect, const INBOX: usize> {
+    dialect: D,
+    inbox: Inbox<INBOX>,
+    writer: Writer,
+    stage: Stage,
+    run: Run,
+    exchange: Exchange,
+    pending: Option<Verb>,
+    outcome: Option<Result<(), Error>>,
+    sink: Sink,
+    /// Whether answers are those of the commands sent.
+    synced: bool,
+    /// Nothing is known of the modem.
+    fresh: bool,
+    /// A data phase may be open.
+    open_data: bool,
+    session: u8,
+    links: [LinkState; 2],
+    /// The time as last told.
+    now: Instant,
+    last_byte: Instant,
+    overflows: u32,
+    report_urcs: bool,
+}
+
+impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
+    const fn new(dialect: D) -> Self {
+        Self {
+            dialect,
+            inbox: Inbox::new(),
+            writer: Writer::new(),
+            stage: Stage::Idle,
+            run: Run {
+                verb: Verb::Status,
+                script: 0,
+                step: 0,
+                item: 0,
+                items: 1,
+                tries: 0,
+                until: Instant::from_millis(0),
+                sync: false,
+                abandoned: false,
+                begun: false,
+            },
+            exchange: Exchange::NONE,
+            pending: None,
+            outcome: None,
+            sink: Sink::Nowhere,
+            synced: false,
+            fresh: true,
+            open_data: false,
+            session: 0,
+            links: [LinkState::Idle; 2],
+            now: Instant::from_millis(0),
+            last_byte: Instant::from_millis(0),
+            overflows: 0,
+            report_urcs: false,
+        }
+    }
+
+    fn scope<'a>(&self, operation: &'a Operation<'a>) -> Scope<'a> {
+        let own = self.dialect.numbers();
+        Scope { operation, item: self.run.item, session: self.session, own }
+    }
+
+    fn step(&self) -> Option<&'static Step<D>> {
+        self.dialect.script(self.run.script).get(usize::from(self.run.step))
+    }
+
+    fn link(&self) -> LinkState {
+        self.links.get(usize::from(self.session)).copied().unwrap_or_default()
+    }
+
+    fn set_link(&mut self, session: u8, state: LinkState) {
+        if let Some(link) = self.links.get_mut(usize::from(session)) {
+            *link = state;
+        }
+    }
+
+    // ---- beginning -----------------------------------------------------
+
+    fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
+        self.now = now;
+        let verb = operation.verb();
+        operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
+        self.dialect.check(&self.scope(operation))?;
+        let needs_link = matches!(verb, Verb::Publish | Verb::Subscribe | Verb::Unsubscribe);
+        if needs_link && self.link() != LinkState::Connected {
+            return Err(Error::NotConnected);
+        }
+        let items = u8::try_from(operation.items()).unwrap_or(u8::MAX);
+        if items == 0 {
+            let problem = Problem::Empty;
+            return Err(FieldError { field: FieldName::Filters, problem }.into());
+        }
+        if usize::from(items) < operation.items() {
+            let max = usize::from(u8::MAX);
+            return Err(FieldError::too_long(FieldName::Filters, max, operation.items()).into());
+        }
+        self.outcome = None;
+        self.pending = Some(verb);
+        Ok(())
+    }
+
+    fn begin(&mut self, verb: Verb, operation: &Operation<'_>) {
+        let sync = !self.synced;
+        self.run = Run {
+            verb,
+            script: if sync { D::sync(self.fresh) } else { self.dialect.script_of(verb) },
+            step: 0,
+            item: 0,
+            items: u8::try_from(operation.items()).unwrap_or(u8::MAX),
+            tries: 0,
+            until: self.now.after_millis(self.dialect.patience_ms(verb)),
+            sync,
+            abandoned: false,
+            begun: false,
+        };
+        self.stage = Stage::Ready(None);
+        if self.open_data {
+            self.flush(self.run.script);
+        }
+        if verb == Verb::Connect {
+            self.set_link(self.session, LinkState::Connecting);
+        }
+        let scope = self.scope(operation);
+        self.dialect.begin(&scope);
+    }
+
+    fn flush(&mut self, script: u8) {
+        let left = D::LONGEST_DATA.saturating_add(1);
+        self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
+    }
+
+    // ---- sending -------------------------------------------------------
+
+    /// Decides what goes out next, beginning steps as they fall due.
+    fn next_out(&mut self, operation: Option<&Operation<'_>>) -> Out {
+        loop {
+            match self.stage {
+                Stage::Idle => {
+                    let (Some(verb), Some(operation)) = (self.pending, operation) else {
+                        return Out::Nothing;
+                    };
+                    self.pending = None;
+                    self.begin(verb, operation);
+                }
+                Stage::Ready(at) => {
+                    if at.is_some_and(|at| self.now < at) {
+                        return Out::Nothing;
+                    }
+                    if self.run.abandoned {
+                        self.end_run();
+                        continue;
+                    }
+                    let Some(operation) = operation else { return Out::Nothing };
+                    self.next_step(operation);
+                }
+                Stage::Line => {
+                    let (Some(operation), Some(step)) = (operation, self.step()) else {
+                        return Out::Nothing;
+                    };
+                    let scope = self.scope(operation);
+                    if self.writer.piece(step.line, &scope).is_some() {
+                        return Out::Piece;
+                    }
+                    self.stage = Stage::End { spoil: 0 };
+                }
+                Stage::End { spoil } => {
+                    let skip = SPOIL.len().saturating_sub(usize::from(spoil.max(1)));
+                    return Out::Fixed(SPOIL.get(skip..).unwrap_or_default());
+                }
+                Stage::Answer => return Out::Nothing,
+                Stage::Data { sent, hold } => return self.next_data(sent, hold),
+                Stage::Fill { left } => return fill(left),
+                Stage::Flush { left: 0, script, .. } => self.goto(script),
+                Stage::Flush { left, slice, until: None, .. } => return fill(left.min(slice)),
+                Stage::Flush { .. } => return Out::Nothing,
+            }
+        }
+    }
+
+    fn next_step(&mut self, operation: &Operation<'_>) {
+        let Some(step) = self.step() else {
+            if self.run.sync {
+                self.run.sync = false;
+                self.synced = true;
+                self.fresh = false;
+                self.goto(self.dialect.script_of(self.run.verb));
+            } else {
+                self.finish();
+            }
+            return;
+        };
+        let scope = self.scope(operation);
+        if step.when.is_some_and(|when| !when(&self.dialect, &scope)) {
+            self.run.step = self.run.step.saturating_add(1);
+            return;
+        }
+        if step.line.is_empty() {
+            self.go_on(step, Answer::Ok);
+            return;
+        }
+        let (len, hash) = Writer::measure(step.line, &scope);
+        let name = name(step.line);
+        let action = step.line.last() != Some(&b'?');
+        let data = match step.data.map(|data| scope.field(data)) {
+            Some(Field::Bytes(bytes)) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            _ => 0,
+        };
+        self.exchange = Exchange {
+            name,
+            form: if action { Form::Action } else { Form::Query },
+            required: action && result_row::<D>(name).is_some_and(|row| row.required),
+            valid: !step.marked,
+            data,
+            echo_hash: hash,
+            echo_len: u16::try_from(len).unwrap_or(u16::MAX),
+            deadline: self.now.after_millis(self.dialect.answer_ms(step)),
+            ..Exchange::NONE
+        };
+        self.writer.restart();
+        self.stage = Stage::Line;
+    }
+
+    fn next_data(&mut self, sent: u32, hold: Option<Instant>) -> Out {
+        let slice = self.step().map_or(0, |step| u32::from(step.slice));
+        let total = self.exchange.data;
+        let done = sent.checked_rem(slice).unwrap_or(0);
+        if slice > 0 && sent > 0 && done == 0 {
+            let until = hold.unwrap_or_else(|| self.now.after_millis(D::SLICE_PAUSE_MS));
+            self.stage = Stage::Data { sent, hold: Some(until) };
+            if self.now < until {
+                return Out::Nothing;
+            }
+        }
+        let room = if slice > 0 { slice.saturating_sub(done) } else { u32::MAX };
+        Out::Data { from: sent, to: total.min(sent.saturating_add(room)) }
+    }
+
+    fn sent(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let amount = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.stage {
+            Stage::Line => {
+                self.writer.advance(count);
+                self.run.begun = true;
+            }
+            Stage::End { spoil } => {
+                let left = spoil.max(1).saturating_sub(u8::try_from(count).unwrap_or(u8::MAX));
+                if left == 0 {
+                    self.await_answer();
+                } else {
+                    self.stage = Stage::End { spoil: left };
+                }
+            }
+            Stage::Data { sent, .. } => {
+                let sent = sent.saturating_add(amount);
+                self.stage = Stage::Data { sent, hold: None };
+                if sent >= self.exchange.data {
+                    self.await_answer();
+                } else {
+                    self.extend_deadline();
+                }
+            }
+            Stage::Fill { left } if left <= amount => self.await_answer(),
+            Stage::Fill { left } => {
+                self.stage = Stage::Fill { left: left.saturating_sub(amount) };
+                self.extend_deadline();
+            }
+            Stage::Flush { left, slice, script, .. } => {
+                let left = left.saturating_sub(amount);
+                let slice = slice.saturating_sub(amount);
+                let until = (slice == 0).then(|| self.now.after_millis(FLUSH_PAUSE_MS));
+                self.stage = Stage::Flush { left: left.max(1), slice, until, script };
+            }
+            Stage::Idle | Stage::Ready(_) | Stage::Answer => {}
+        }
+    }
+
+    fn await_answer(&mut self) {
+        self.stage = Stage::Answer;
+        self.extend_deadline();
+    }
+
+    fn extend_deadline(&mut self) {
+        let within = self.step().map_or(0, |step| self.dialect.answer_ms(step));
+        self.exchange.deadline = self.now.after_millis(within);
+    }
+
+    // ---- receiving -----------------------------------------------------
+
+    /// Armed only while the command in flight waits to hand over its data.
+    fn prompt(&self) -> Option<u8> {
+        let waits = self.stage == Stage::Answer && self.exchange.data > 0;
+        (waits && !self.exchange.prompted).then_some(D::PROMPT)
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: Frame<'_>) -> Follow {
+        match frame {
+            Frame::Data(data) => {
+                match self.sink {
+                    Sink::Payload(session) | Sink::Message(session) => {
+                        self.inbox.payload(session, data);
+                    }
+                    Sink::Topic(session) => self.inbox.topic(session, data),
+                    Sink::Nowhere => {}
+                }
+                Follow::Nothing
+            }
+            Frame::Line(raw) => self.line(raw),
+            Frame::Marked(raw) => self.marked(raw),
+            Frame::Prompt => {
+                self.prompted();
+                Follow::Nothing
+            }
+            Frame::Overflow(_) => {
+                self.overflows = self.overflows.saturating_add(1);
+                Follow::Nothing
+            }
+        }
+    }
+
+    fn marked(&mut self, raw: &[u8]) -> Follow {
+        if !D::may_be_inline(raw) {
+            return Follow::IgnoreMarks;
+        }
+        let Some(Urc::Message { session, topic, payload }) = D::inline(raw) else {
+            return Follow::Nothing;
+        };
+        let topic_len = u32::try_from(topic.len()).unwrap_or(u32::MAX);
+        self.inbox.begin(session, topic_len, payload);
+        self.inbox.topic(session, topic);
+        self.sink = Sink::Message(session);
+        Follow::Inline(payload)
+    }
+
+    fn end_inline(&mut self) {
+        if let Sink::Message(session) = self.sink {
+            self.inbox.end(session);
+            self.sink = Sink::Nowhere;
+        }
+    }
+
+    fn line(&mut self, raw: &[u8]) -> Follow {
+        if self.is_echo(raw) {
+            self.exchange.echoed = true;
+            return Follow::Nothing;
+        }
+        let waits = matches!(self.stage, Stage::Answer | Stage::Data { .. } | Stage::Fill { .. });
+        let open = Open { name: self.exchange.name, form: self.exchange.form };
+        match read::<D>(raw, if waits { Some(&open) } else { None }) {
+            Reading::Final(result) => self.final_result(result.map_err(Code::from)),
+            Reading::Result(code) => self.exchange.result = Some(code),
+            Reading::Info(line) => {
+                if let Some(info) = self.step().and_then(|step| step.info) {
+                    info(&mut self.dialect, &line);
+                }
+                self.exchange.valid |= line.name == self.exchange.name;
+            }
+            Reading::Urc(urc) => return self.urc(urc, raw),
+            Reading::Stray => {
+                if let Stage::Flush { script, .. } = self.stage {
+                    self.open_data = false;
+                    self.goto(script);
+                }
+            }
+        }
+        self.settle();
+        Follow::Nothing
+    }
+
+    /// The echo of the command in flight: same length, same hash.
+    fn is_echo(&self, raw: &[u8]) -> bool {
+        self.stage == Stage::Answer
+            && raw.len() == usize::from(self.exchange.echo_len)
+            && raw.starts_with(b"A")
+            && fnv1a(FNV_START, raw) == self.exchange.echo_hash
+    }
+
+    fn final_result(&mut self, result: Result<(), Code>) {
+        let exchange = &mut self.exchange;
+        let too_early = exchange.data > 0 && !exchange.prompted && result.is_ok();
+        if !exchange.valid || too_early {
+            return;
+        }
+        exchange.outcome = Some(result);
+        if self.stage != Stage::Answer {
+            // The modem ended the data phase before it had all of them.
+            exchange.outcome = Some(result.and(Err(Code::None)));
+            self.synced = false;
+            self.stage = Stage::Answer;
+        }
+    }
+
+    fn prompted(&mut self) {
+        self.exchange.prompted = true;
+        self.open_data = true;
+        self.stage = if self.run.abandoned {
+            Stage::Fill { left: self.exchange.data }
+        } else {
+            Stage::Data { sent: 0, hold: None }
+        };
+        self.extend_deadline();
+    }
+
+    fn urc(&mut self, urc: Urc<'_>, raw: &[u8]) -> Follow {
+        match urc {
+            Urc::MessageStart { session, topic, payload } => {
+                self.inbox.begin(session, topic, payload);
+            }
+            Urc::TopicPart { session, len } => {
+                self.sink = Sink::Topic(session);
+                return Follow::Data(len);
+            }
+            Urc::PayloadPart { session, len } => {
+                self.sink = Sink::Payload(session);
+                return Follow::Data(len);
+            }
+            Urc::MessageEnd { session } => {
+                self.inbox.end(session);
+            }
+            Urc::Lost { session, loss } => {
+                self.lose(session, loss);
+                self.dialect.lost(Some(session), false);
+            }
+            Urc::NetworkLost { service } => self.network_lost(service),
+            Urc::Restarted if !self.fresh => self.restarted(),
+            Urc::Prompt if self.prompt().is_some() => self.prompted(),
+            Urc::Message { .. } | Urc::Restarted | Urc::Prompt | Urc::Other => {
+                if self.report_urcs {
+                    self.inbox.urc(raw);
+                }
+            }
+        }
+        Follow::Nothing
+    }
+
+    /// A connection is gone: says so, and does not wait long for an answer
+    /// that may have gone with it.
+    fn lose(&mut self, session: u8, loss: Loss) {
+        self.set_link(session, LinkState::Lost(loss));
+        self.inbox.lost(session, loss);
+        if session == self.session && self.exchange.required {
+            let soon = self.now.after_millis(D::STALL_MS);
+            self.exchange.loss = Some(loss);
+            self.exchange.deadline = self.exchange.deadline.min(soon);
+        }
+    }
+
+    fn network_lost(&mut self, service: bool) {
+        self.dialect.lost(None, service);
+        let mut told = false;
+        for session in 0..2_u8 {
+            let state = self.links.get(usize::from(session)).copied();
+            if service && state == Some(LinkState::Connected) {
+                self.lose(session, Loss::Network);
+                told = true;
+            }
+        }
+        if !told {
+            self.inbox.network_lost();
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.cut();
+        self.inbox.restarted();
+        self.dialect.restarted();
+        self.synced = false;
+        self.fresh = true;
+        self.open_data = false;
+        for link in &mut self.links {
+            if *link == LinkState::Connected {
+                *link = LinkState::Lost(Loss::Restart);
+            }
+        }
+        if self.stage == Stage::Idle {
+            return;
+        }
+        if self.run.abandoned {
+            self.end_run();
+        } else if self.run.sync || self.run.verb == Verb::BringUp {
+            self.run.sync = true;
+            self.goto(D::sync(true));
+        } else {
+            self.conclude(Err(Error::Restarted));
+        }
+    }
+
+    fn is_receiving(&self) -> bool {
+        self.inbox.is_open(0) || self.inbox.is_open(1)
+    }
+
+    fn stall(&self) -> Instant {
+        self.last_byte.after_millis(D::STALL_MS)
+    }
+
+    fn cut(&mut self) {
+        self.inbox.cut(0);
+        self.inbox.cut(1);
+        self.sink = Sink::Nowhere;
+    }
+
+    // ---- answers -------------------------------------------------------
+
+    /// Goes on if the command in flight has ended; waits a moment for the
+    /// other half if one half says that it has failed.
+    fn settle(&mut self) {
+        if self.stage != Stage::Answer {
+            return;
+        }
+        if let Some(answer) = self.exchange.complete() {
+            self.answered(answer);
+        } else if self.exchange.is_half() {
+            let soon = self.now.after_millis(D::GRACE_MS);
+            self.exchange.deadline = self.exchange.deadline.min(soon);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Idle => None,
+            Stage::Ready(at) => at,
+            Stage::Data { hold: Some(hold), .. } => Some(hold.min(self.exchange.deadline)),
+            Stage::Flush { until, .. } => until,
+            _ => Some(self.exchange.deadline),
+        }
+    }
+
+    fn expire(&mut self) {
+        match self.stage {
+            Stage::Line | Stage::Data { .. } | Stage::Fill { .. } | Stage::End { .. }
+                if self.now >= self.exchange.deadline =>
+            {
+                // The transport does not take the bytes: nobody listens.
+                self.release(0);
+                self.run.abandoned = true;
+                self.synced = false;
+                self.outcome = Some(Err(Error::Unresponsive));
+            }
+            Stage::Answer if self.now >= self.exchange.deadline => {
+                let answer = self.exchange.settle();
+                if self.exchange.outcome.is_none() {
+                    // Still owed. Without a prompt one may yet be open.
+                    self.synced = false;
+                    self.open_data |= self.exchange.data > 0;
+                }
+                self.answered(answer);
+            }
+            Stage::Flush { left, until: Some(until), script, .. } if self.now >= until => {
+                let left = left.saturating_sub(1);
+                self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
+                if left == 0 {
+                    self.open_data = false;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        if self.exchange.prompted && self.exchange.outcome.is_some() {
+            self.open_data = false;
+        }
+        if self.run.abandoned {
+            self.end_run();
+            return;
+        }
+        match self.step() {
+            Some(step) => self.go_on(step, answer),
+            None => self.end_run(),
+        }
+    }
+
+    /// Does what the step says on this answer.
+    fn go_on(&mut self, step: &'static Step<D>, answer: Answer) {
+        match step.judge(&mut self.dialect, answer) {
+            Then::Next => {
+                let item = self.run.item.saturating_add(1);
+                let more = step.each && item < self.run.items;
+                self.run.item = if more { item } else { 0 };
+                if !more {
+                    self.run.step = self.run.step.saturating_add(1);
+                }
+                self.run.tries = 0;
+                self.stage = Stage::Ready(None);
+            }
+            Then::Fail => self.fail(answer),
+            Then::Finish if self.run.sync => {
+                self.run.step = u8::MAX;
+                self.stage = Stage::Ready(None);
+            }
+            Then::Finish => self.finish(),
+            Then::Goto(script) => self.goto(script),
+            Then::Retry { pause_ms, tries } => {
+                let at = self.now.after_millis(pause_ms.into());
+                if self.run.tries < tries && at < self.run.until {
+                    self.run.tries = self.run.tries.saturating_add(1);
+                    self.stage = Stage::Ready(Some(at));
+                } else {
+                    self.fail(answer);
+                }
+            }
+            Then::Poll { script, pause_ms } => {
+                let at = self.now.after_millis(pause_ms.into());
+                if at < self.run.until {
+                    self.goto(script);
+                    self.stage = Stage::Ready(Some(at));
+                } else {
+                    self.fail(answer);
+                }
+            }
+            Then::Flush(script) => self.flush(script),
+        }
+    }
+
+    fn goto(&mut self, script: u8) {
+        self.run.script = script;
+        self.run.step = 0;
+        self.run.item = 0;
+        self.run.tries = 0;
+        self.stage = Stage::Ready(None);
+    }
+
+    fn finish(&mut self) {
+        match self.run.verb {
+            Verb::Connect => self.set_link(self.session, LinkState::Connected),
+            Verb::Disconnect => self.set_link(self.session, LinkState::Idle),
+            _ => {}
+        }
+        self.conclude(Ok(()));
+    }
+
+    fn fail(&mut self, answer: Answer) {
+        let command = core::str::from_utf8(self.exchange.name).unwrap_or_default();
+        let line = self.step().map_or(&[][..], |step| step.line);
+        let connected = self.link() == LinkState::Connected;
+        let (error, loss) = match answer {
+            Answer::Failed(code) => self.dialect.explain(command, line, code),
+            Answer::Ok => self.dialect.explain(command, line, Code::None),
+            Answer::Silence if self.run.sync => (Error::Unresponsive, None),
+            Answer::Silence => match self.exchange.loss {
+                Some(loss) => (Error::Lost(loss), None),
+                None => (Error::NoResult(command), Some(Loss::NoResult)),
+            },
+        };
+        if answer == Answer::Silence {
+            self.synced = false;
+        }
+        if let Some(loss) = loss.filter(|_| connected) {
+            self.lose(self.session, loss);
+            self.dialect.lost(Some(self.session), false);
+        } else if self.run.verb == Verb::Connect {
+            self.set_link(self.session, LinkState::Idle);
+        }
+        self.conclude(Err(error));
+    }
+
+    fn conclude(&mut self, outcome: Result<(), Error>) {
+        self.stage = Stage::Idle;
+        self.exchange = Exchange::NONE;
+        if !self.run.abandoned {
+            self.outcome = Some(outcome);
+        }
+    }
+
+    // ---- dropped futures -----------------------------------------------
+
+    fn abandon(&mut self, unsure: usize) {
+        self.pending = None;
+        self.outcome = None;
+        if self.stage != Stage::Idle && !self.run.abandoned {
+            self.release(unsure);
+            self.run.abandoned = true;
+            if matches!(self.stage, Stage::Ready(_) | Stage::Flush { .. }) {
+                self.end_run();
+            }
+        }
+    }
+
+    /// The operation is not lent any more: what was begun must be ended
+    /// without it.
+    fn release(&mut self, unsure: usize) {
+        self.stage = match self.stage {
+            Stage::Line if self.writer.is_at_start() && unsure == 0 => Stage::Ready(None),
+            Stage::Line => {
+                self.synced = false;
+                Stage::End { spoil: u8::try_from(SPOIL.len()).unwrap_or(u8::MAX) }
+            }
+            Stage::Data { sent, .. } => {
+                Stage::Fill { left: self.exchange.data.saturating_sub(sent).max(1) }
+            }
+            other => other,
+        };
+    }
+
+    /// Ends an abandoned operation.
+    fn end_run(&mut self) {
+        let silent = matches!(self.run.verb, Verb::Status | Verb::BringUp);
+        if self.run.begun && !silent && self.outcome.is_none() {
+            self.inbox.unknown(self.run.verb);
+        }
+        if self.run.verb == Verb::Connect {
+            self.set_link(self.session, LinkState::Idle);
+        }
+        self.stage = Stage::Idle;
+        self.exchange = Exchange::NONE;
+    }
+}
+
+fn fill(left: u32) -> Out {
+    let len = usize::try_from(left).unwrap_or(usize::MAX).min(FILL.len());
+    Out::Fixed(FILL.get(..len).unwrap_or_default())
+}

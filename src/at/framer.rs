@@ -1,0 +1,409 @@
+//! Bytes to frames: lines, prompts, counted data, overflow.
+//!
+//! The framer knows where a line ends and how many raw bytes were announced,
+//! and nothing of what a line says. It looks at each byte once, in any split,
+//! and never allocates. The rules, all of them:
+//!
+//! 1. CR or LF ends a line, each by itself; lines without content do not
+//!    exist. So `AT\r\r\nOK\r\n` is `AT` and `OK`, and a bare LF splits.
+//! 2. NULs before a line are noise (a changing baud rate) and are skipped.
+//! 3. A line that outgrows the buffer is swallowed to its real end and gives
+//!    one overflow with its length.
+//! 4. Counted data begins after the line end (one CR LF pair at most) or right
+//!    after the mark, is never scanned, and ends by its count alone.
+//! 5. A prompt is one only as the first byte of a line and only while armed.
+
+const CR: u8 = b'\r';
+const LF: u8 = b'\n';
+
+/// One thing that the modem said, borrowed from the framer or from the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A finished line, without its end. Never empty.
+    Line(&'a [u8]),
+    /// A line up to and with a mark, not finished. Answer with
+    /// [`Framer::expect_inline`] if data follow here, with
+    /// [`Framer::ignore_marks`] if this line cannot have any, or with nothing.
+    Marked(&'a [u8]),
+    /// The prompt that was armed.
+    Prompt,
+    /// Some of the counted data. Never empty.
+    Data(&'a [u8]),
+    /// A line of so many bytes was too long for the buffer; it has ended.
+    Overflow(u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Reading a line.
+    Line,
+    /// The rest of the line is of no interest.
+    Swallow,
+    /// The line is too long by now.
+    Overflow(u32),
+    /// Counted data, so many still to come.
+    Data(u32),
+    /// The same, within a line whose rest is to be swallowed.
+    Inline(u32),
+}
+
+/// Splits a byte stream into [`Frame`]s. `N` is the longest line it can keep.
+#[derive(Clone, Debug)]
+pub struct Framer<const N: usize> {
+    line: [u8; N],
+    len: usize,
+    state: State,
+    /// The line in the buffer was handed out; the next byte begins a new one.
+    taken: bool,
+    /// The last line ended with CR, so that an LF belongs to its end.
+    after_cr: bool,
+    /// A blank here belongs to the prompt.
+    after_prompt: bool,
+    prompt: Option<u8>,
+    mark: Option<u8>,
+    marks: bool,
+}
+
+impl<const N: usize> Framer<N> {
+    /// A framer that stops at `mark` within lines, if one is given.
+    #[must_use]
+    pub const fn new(mark: Option<u8>) -> Self {
+        Self {
+            line: [0; N],
+            len: 0,
+            state: State::Line,
+            taken: false,
+            after_cr: false,
+            after_prompt: false,
+            prompt: None,
+            mark,
+            marks: true,
+        }
+    }
+
+    /// Arms or disarms the prompt: `Some(b'>')` while a command waits for it.
+    pub fn arm_prompt(&mut self, prompt: Option<u8>) {
+        self.prompt = prompt;
+    }
+
+    /// The line just handed out announced `count` raw bytes after its end.
+    pub fn expect_data(&mut self, count: u32) {
+        if count > 0 {
+            self.state = State::Data(count);
+        }
+    }
+
+    /// The host now sends `count` bytes at the prompt and they will come back.
+    pub fn expect_echo(&mut self, count: u32) {
+        self.after_cr = false;
+        self.expect_data(count);
+    }
+
+    /// The mark just handed out is followed by `count` raw bytes; what stands
+    /// behind them in the line is swallowed.
+    pub fn expect_inline(&mut self, count: u32) {
+        self.taken = true;
+        self.state = if count > 0 { State::Inline(count) } else { State::Swallow };
+    }
+
+    /// The line that is being read has no data in it; its marks are content.
+    pub fn ignore_marks(&mut self) {
+        self.marks = false;
+    }
+
+    /// How many announced bytes have not come yet.
+    #[must_use]
+    pub const fn data_left(&self) -> u32 {
+        match self.state {
+            State::Data(left) | State::Inline(left) => left,
+            _ => 0,
+        }
+    }
+
+    /// Gives up on announced data that did not come; the next byte begins a
+    /// line.
+    pub fn forget_data(&mut self) {
+        if self.data_left() > 0 {
+            self.begin_line();
+        }
+    }
+
+    /// The next frame in `input`, which is shortened by what was looked at.
+    /// `None` when the input is used up.
+    #[inline]
+    pub fn next<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
+        if self.taken {
+            self.taken = false;
+            self.begin_content();
+        }
+        loop {
+            match self.state {
+                State::Line => {
+                    if self.len == 0 && self.skip_to_content(input)? {
+                        return Some(Frame::Prompt);
+                    }
+                    return self.read_line(input);
+                }
+                State::Swallow => {
+                    if !skip_line(input).1 {
+                        return None;
+                    }
+                    self.begin_line();
+                }
+                State::Overflow(length) => return self.read_overflow(input, length),
+                State::Data(left) => {
+                    if self.after_cr && *input.first()? == LF {
+                        *input = input.get(1..).unwrap_or_default();
+                    }
+                    self.after_cr = false;
+                    let (data, left) = take_data(input, left)?;
+                    self.state = if left == 0 { State::Line } else { State::Data(left) };
+                    return Some(Frame::Data(data));
+                }
+                State::Inline(left) => {
+                    let (data, left) = take_data(input, left)?;
+                    self.state = if left == 0 { State::Swallow } else { State::Inline(left) };
+                    return Some(Frame::Data(data));
+                }
+            }
+        }
+    }
+
+    fn begin_line(&mut self) {
+        self.state = State::Line;
+        self.begin_content();
+    }
+
+    fn begin_content(&mut self) {
+        self.len = 0;
+        self.marks = true;
+    }
+
+    /// Skips line ends and noise before a line; `true` at the prompt.
+    fn skip_to_content(&mut self, input: &mut &[u8]) -> Option<bool> {
+        loop {
+            let (byte, rest) = input.split_first()?;
+            match *byte {
+                CR | LF => self.after_prompt = false,
+                0 => {}
+                b' ' if self.after_prompt => {}
+                byte => {
+                    self.after_prompt = Some(byte) == self.prompt;
+                    if self.after_prompt {
+                        *input = rest;
+                    }
+                    return Some(self.after_prompt);
+                }
+            }
+            *input = rest;
+        }
+    }
+
+    fn read_line<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
+        let bytes = *input;
+        let mark = self.mark.filter(|_| self.marks).unwrap_or(CR);
+        let Some(at) = bytes.iter().position(|b| *b == CR || *b == LF || *b == mark) else {
+            *input = &[];
+            if !self.append(bytes) {
+                self.state = State::Overflow(length(self.len, bytes));
+            }
+            return None;
+        };
+        let (part, rest) = bytes.split_at_checked(at)?;
+        let (end, rest) = rest.split_first()?;
+        *input = rest;
+        if *end != CR && *end != LF {
+            let length = length(self.len, part).saturating_add(1);
+            if !self.append(part) || !self.append(&[*end]) {
+                return self.read_overflow(input, length);
+            }
+            return Some(Frame::Marked(self.line.get(..self.len).unwrap_or_default()));
+        }
+        self.after_cr = *end == CR;
+        if self.len == 0 && part.len() <= N {
+            self.marks = true;
+            return Some(Frame::Line(part));
+        }
+        if !self.append(part) {
+            let length = length(self.len, part);
+            self.begin_line();
+            return Some(Frame::Overflow(length));
+        }
+        self.taken = true;
+        Some(Frame::Line(self.line.get(..self.len).unwrap_or_default()))
+    }
+
+    fn read_overflow<'f>(&mut self, input: &mut &[u8], before: u32) -> Option<Frame<'f>> {
+        let (more, ended) = skip_line(input);
+        let length = before.saturating_add(more);
+        if !ended {
+            self.state = State::Overflow(length);
+            return None;
+        }
+        self.begin_line();
+        Some(Frame::Overflow(length))
+    }
+
+    /// Keeps `part`; `false`, and nothing kept, if it does not fit.
+    fn append(&mut self, part: &[u8]) -> bool {
+        let end = self.len.saturating_add(part.len());
+        let Some(room) = self.line.get_mut(self.len..end) else {
+            return false;
+        };
+        room.copy_from_slice(part);
+        self.len = end;
+        true
+    }
+}
+
+/// Skips to the end of the line or of `input`: how many bytes of the line
+/// these were, and whether it ended.
+fn skip_line(input: &mut &[u8]) -> (u32, bool) {
+    let bytes = *input;
+    let end = bytes.iter().position(|b| *b == CR || *b == LF);
+    let skipped = end.unwrap_or(bytes.len());
+    *input = bytes.get(skipped..).unwrap_or_default();
+    (u32::try_from(skipped).unwrap_or(u32::MAX), end.is_some())
+}
+
+/// The bytes of `input` that belong to `left` bytes of data, and what is left.
+fn take_data<'a>(input: &mut &'a [u8], left: u32) -> Option<(&'a [u8], u32)> {
+    let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+    if wanted == 0 {
+        return None;
+    }
+    let (data, rest) = input.split_at_checked(wanted)?;
+    *input = rest;
+    Some((data, left.saturating_sub(u32::try_from(wanted).unwrap_or(u32::MAX))))
+}
+
+fn length(kept: usize, part: &[u8]) -> u32 {
+    u32::try_from(kept.saturating_add(part.len())).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a framer says of `bytes` read in pieces of `sizes`, with data
+    /// joined. A line `D<n>` announces n bytes after its end, `I<n>"` at its
+    /// mark, and the prompt is armed throughout.
+    fn frames(bytes: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
+        let mut framer = Framer::<16>::new(Some(b'"'));
+        framer.arm_prompt(Some(b'>'));
+        let mut said: Vec<(char, Vec<u8>)> = Vec::new();
+        let mut rest = bytes;
+        for size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            let (mut piece, later) = rest.split_at((*size).clamp(1, rest.len()));
+            rest = later;
+            loop {
+                let mut announce = None;
+                match framer.next(&mut piece) {
+                    None => break,
+                    Some(Frame::Line(line)) => {
+                        said.push(('L', line.to_vec()));
+                        announce = count(b'D', line).map(|n| (false, n));
+                    }
+                    Some(Frame::Marked(line)) => {
+                        announce = count(b'I', line.split_last().unwrap().1).map(|n| (true, n));
+                    }
+                    Some(Frame::Prompt) => said.push(('P', Vec::new())),
+                    Some(Frame::Overflow(n)) => said.push(('O', n.to_le_bytes().to_vec())),
+                    Some(Frame::Data(data)) => match said.last_mut() {
+                        Some(('d', kept)) => kept.extend_from_slice(data),
+                        _ => said.push(('d', data.to_vec())),
+                    },
+                }
+                match announce {
+                    Some((false, n)) => framer.expect_data(n),
+                    Some((true, n)) => {
+                        framer.expect_inline(n);
+                        said.push(('I', Vec::new()));
+                    }
+                    None => {}
+                }
+            }
+        }
+        said
+    }
+
+    fn count(letter: u8, line: &[u8]) -> Option<u32> {
+        let (first, digits) = line.split_first()?;
+        (*first == letter).then(|| core::str::from_utf8(digits).ok()?.parse().ok())?
+    }
+
+    fn said(kind: char, text: &str) -> (char, Vec<u8>) {
+        (kind, text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn any_line_end_ends_a_line_and_empty_lines_do_not_exist() {
+        let expected = [said('L', "AT"), said('L', "OK"), said('L', "a"), said('L', "b")];
+        assert_eq!(frames(b"AT\r\r\nOK\r\n\n\r\0\0a\nb\r", &[64]), expected);
+    }
+
+    #[test]
+    fn data_begins_after_one_line_end_and_is_never_scanned() {
+        let expected = [said('L', "D6"), said('d', "\n\r\nOK\r"), said('L', "x")];
+        assert_eq!(frames(b"D6\r\n\n\r\nOK\r\r\nx\r\n", &[64]), expected);
+        assert_eq!(frames(b"D2\r12\r\n", &[1]), [said('L', "D2"), said('d', "12")]);
+        assert_eq!(frames(b"D2\n\n1\r\n", &[1]), [said('L', "D2"), said('d', "\n1")]);
+    }
+
+    #[test]
+    fn data_at_a_mark_hides_what_follows_them_in_the_line() {
+        let expected = [said('I', ""), said('d', "\"\r\n"), said('L', "OK")];
+        assert_eq!(frames(b"I3\"\"\r\n\"\r\nOK\r\n", &[64]), expected);
+        assert_eq!(frames(b"I0\"\"\r\nOK\r\n", &[64]), [said('I', ""), said('L', "OK")]);
+    }
+
+    #[test]
+    fn a_prompt_is_one_only_at_the_start_of_a_line() {
+        let expected = [said('L', "a>"), said('P', ""), said('L', "OK")];
+        assert_eq!(frames(b"a>\r\n> \r\nOK\r\n", &[64]), expected);
+        let data = [said('L', "D1"), said('d', ">")];
+        assert_eq!(frames(b"D1\r\n>\r\n", &[64]), data);
+    }
+
+    #[test]
+    fn a_disarmed_prompt_is_text() {
+        let mut framer = Framer::<16>::new(None);
+        let mut input: &[u8] = b">\r\n";
+        assert_eq!(framer.next(&mut input), Some(Frame::Line(b">")));
+    }
+
+    #[test]
+    fn an_overlong_line_is_swallowed_to_its_real_end() {
+        let mut bytes = std::vec![b'x'; 1000];
+        bytes.extend_from_slice(b"OK\r\nOK\r\n");
+        let expected = [('O', 1002_u32.to_le_bytes().to_vec()), said('L', "OK")];
+        for size in [1, 7, 16, 17, 2000] {
+            assert_eq!(frames(&bytes, &[size]), expected, "{size}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_split_of_the_bytes_changes_nothing(
+            bytes in proptest::collection::vec(
+                prop_oneof![
+                    Just(b'\r'), Just(b'\n'), Just(b'>'), Just(b'"'), Just(b'D'), Just(b'I'),
+                    Just(b' '), Just(0), b'0'..=b'9', any::<u8>(),
+                ],
+                0..200,
+            ),
+            sizes in proptest::collection::vec(1_usize..40, 1..20),
+        ) {
+            let whole = frames(&bytes, &[bytes.len().max(1)]);
+            prop_assert_eq!(&whole, &frames(&bytes, &[1]));
+            prop_assert_eq!(&whole, &frames(&bytes, &sizes));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The AT line protocol, sans-IO. Knows no vendor and no transport.
+//!
+//! ```text
+//! bytes → framer → line → dialect (reading) → engine → inbox, outcome
+//! operation → dialect (script) → engine → command (writer) → bytes
+//! ```
+
+pub mod command;
+pub mod dialect;
+pub mod engine;
+pub mod framer;
+pub mod line;

@@ -1,0 +1,196 @@
+//! What goes out, what comes in, and what each of them proves.
+
+use core::fmt;
+
+use super::{FieldError, Topic};
+
+/// Quality of service (MQTT 3.1.1, 4.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QoS {
+    /// QoS 0.
+    #[default]
+    AtMostOnce = 0,
+    /// QoS 1.
+    AtLeastOnce = 1,
+    /// QoS 2.
+    ExactlyOnce = 2,
+}
+
+impl QoS {
+    /// 0, 1 or 2.
+    #[must_use]
+    pub const fn level(self) -> u8 {
+        self as u8
+    }
+
+    /// The quality of service with that number.
+    #[must_use]
+    pub const fn from_level(level: u8) -> Option<Self> {
+        match level {
+            0 => Some(Self::AtMostOnce),
+            1 => Some(Self::AtLeastOnce),
+            2 => Some(Self::ExactlyOnce),
+            _ => None,
+        }
+    }
+}
+
+/// One message to publish. The payload is borrowed and written to the modem
+/// straight from the caller's slice.
+#[derive(Clone, Copy, Debug)]
+pub struct Publish<'a> {
+    /// Where to.
+    pub topic: Topic<'a>,
+    /// What: any bytes, also none.
+    pub payload: &'a [u8],
+    /// How surely; 0 unless set.
+    pub qos: QoS,
+    /// Whether the broker shall keep it; false unless set.
+    pub retain: bool,
+}
+
+impl<'a> Publish<'a> {
+    /// A message for `topic` with QoS 0, not retained.
+    ///
+    /// # Errors
+    /// As [`Topic::new`].
+    pub const fn new(topic: &'a str, payload: &'a [u8]) -> Result<Self, FieldError> {
+        match Topic::new(topic) {
+            Ok(topic) => Ok(Self { topic, payload, qos: QoS::AtMostOnce, retain: false }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets the quality of service.
+    #[must_use]
+    pub const fn qos(mut self, qos: QoS) -> Self {
+        self.qos = qos;
+        self
+    }
+
+    /// Sets the retain flag.
+    #[must_use]
+    pub const fn retain(mut self, retain: bool) -> Self {
+        self.retain = retain;
+        self
+    }
+}
+
+/// What a successful publish proves, from little to much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Assurance {
+    /// The modem took it and handed it to its socket or its radio.
+    HandedOver,
+    /// A broker on the way (in the same box, on the LAN) acknowledged it.
+    LocalBrokerAck,
+    /// The network acknowledged it.
+    NetworkAck,
+    /// The broker acknowledged it, end to end.
+    BrokerAck,
+}
+
+/// A received message, lent from the inbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Which session of the modem it came in on; 0 where there is one.
+    pub session: u8,
+    /// The topic, as it came. Mostly UTF-8, but no modem vouches for it.
+    pub topic: &'a [u8],
+    /// The payload.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// The topic as text, if it is UTF-8.
+    #[must_use]
+    pub fn topic_str(&self) -> Option<&'a str> {
+        core::str::from_utf8(self.topic).ok()
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("session", &self.session)
+            .field("topic", &self.topic.escape_ascii())
+            .field("payload", &self.payload.escape_ascii())
+            .finish()
+    }
+}
+
+/// Received messages that could not be delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped<'a> {
+    /// How many messages.
+    pub count: u32,
+    /// Their payloads together, in bytes, as announced by the modem.
+    pub bytes: u32,
+    /// The topic, where one message is meant and its topic was received.
+    pub topic: Option<&'a [u8]>,
+}
+
+/// Why a connection is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The peer or the modem's stack closed it; the code as printed.
+    Closed(Option<i32>),
+    /// The keep-alive was not answered; the code as printed.
+    KeepAlive(Option<i32>),
+    /// The network or the bearer went away.
+    Network,
+    /// The modem restarted.
+    Restart,
+    /// The modem stopped giving results; its state is not known.
+    NoResult,
+    /// A command said that there is no connection; the code as printed.
+    Found(i32),
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, code) = match self {
+            Self::Closed(code) => ("closed", *code),
+            Self::KeepAlive(code) => ("keep-alive not answered", *code),
+            Self::Network => ("network lost", None),
+            Self::Restart => ("modem restarted", None),
+            Self::NoResult => ("modem gave no result", None),
+            Self::Found(code) => ("found disconnected", Some(*code)),
+        };
+        f.write_str(what)?;
+        match code {
+            Some(code) => write!(f, " (code {code})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What happens without being asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A message was received.
+    Message(Message<'a>),
+    /// The connection of `session` is gone; connect again.
+    Lost {
+        /// Which session.
+        session: u8,
+        /// Why.
+        loss: Loss,
+    },
+    /// The bearer or the attachment is gone. A lost connection follows only
+    /// if the modem says so.
+    NetworkLost,
+    /// The modem restarted: all its sessions are gone.
+    Restarted,
+    /// Messages were received and could not be kept.
+    Dropped(Dropped<'a>),
+    /// The future of an operation was dropped, or its result never came:
+    /// whether it took place is not known.
+    Unknown(&'static str),
+    /// A line that nobody asked for, where the settings ask for these.
+    Urc(&'a [u8]),
+    /// So many events found no room and are missing here.
+    Missed(u32),
+}

@@ -1,0 +1,203 @@
+//! What a modem can do, how much of it, and how it is doing.
+
+use core::{fmt, net::IpAddr};
+
+use bitflags::bitflags;
+
+use super::{Error, Feature, Loss, Text};
+
+bitflags! {
+    /// What a backend can do. Asked for beforehand it saves an
+    /// [`Error::Unsupported`] later.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Capabilities: u16 {
+        /// QoS 2 in both directions.
+        const EXACTLY_ONCE = 1;
+        /// Retained publications.
+        const RETAIN = 1 << 1;
+        /// A last will.
+        const WILL = 1 << 2;
+        /// A retained last will.
+        const WILL_RETAIN = 1 << 3;
+        /// TLS.
+        const TLS = 1 << 4;
+        /// User name and password.
+        const CREDENTIALS = 1 << 5;
+        /// Sessions that outlive their connection.
+        const KEPT_SESSION = 1 << 6;
+        /// Two sessions at the same time.
+        const SECOND_SESSION = 1 << 7;
+        /// Messages without payload.
+        const EMPTY_PAYLOAD = 1 << 8;
+        /// Payloads of any bytes.
+        const BINARY_PAYLOAD = 1 << 9;
+        /// Files (certificates) on the modem.
+        const FILES = 1 << 10;
+    }
+}
+
+impl Capabilities {
+    /// Asks for one of them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] with `feature` if it is missing.
+    pub const fn require(self, one: Self, feature: Feature) -> Result<(), Error> {
+        if self.contains(one) { Ok(()) } else { Err(Error::Unsupported(feature)) }
+    }
+}
+
+/// The greatest sizes that a modem takes, in bytes; the keep-alive in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Client identifier.
+    pub client_id: u16,
+    /// Host name or address.
+    pub host: u16,
+    /// User name.
+    pub user: u16,
+    /// Password.
+    pub password: u16,
+    /// Shortest keep-alive, in seconds.
+    pub keep_alive_min: u16,
+    /// Longest keep-alive, in seconds.
+    pub keep_alive_max: u16,
+    /// Topic of a publication.
+    pub topic: u16,
+    /// Topic filter.
+    pub filter: u16,
+    /// Payload of a publication.
+    pub payload: u32,
+    /// Topic of a will.
+    pub will_topic: u16,
+    /// Payload of a will.
+    pub will_payload: u16,
+    /// A file.
+    pub file: u32,
+    /// One command line, with its terminator; what a machine formats counts.
+    pub line: u16,
+}
+
+impl Limits {
+    /// The limits of MQTT itself, to be narrowed.
+    pub const MQTT: Self = Self {
+        client_id: u16::MAX,
+        host: u16::MAX,
+        user: u16::MAX,
+        password: u16::MAX,
+        keep_alive_min: 0,
+        keep_alive_max: u16::MAX,
+        topic: u16::MAX,
+        filter: u16::MAX,
+        payload: 268_435_455,
+        will_topic: u16::MAX,
+        will_payload: u16::MAX,
+        file: u32::MAX,
+        line: u16::MAX,
+    };
+}
+
+/// The state of the connection to the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkState {
+    /// Nobody has connected yet, or it was disconnected on purpose.
+    #[default]
+    Idle,
+    /// A connect is under way.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Was connected; lost since.
+    Lost(Loss),
+}
+
+/// Registration in a network (3GPP TS 27.007, `+CREG` and its sisters).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Registration {
+    /// Not asked yet, or not known to the modem (4).
+    #[default]
+    Unknown,
+    /// Not registered and not searching (0).
+    Idle,
+    /// Registered at home (1).
+    Home,
+    /// Searching (2).
+    Searching,
+    /// Denied (3).
+    Denied,
+    /// Registered, roaming (5).
+    Roaming,
+}
+
+impl Registration {
+    /// Reads the `stat` of `+CREG`, `+CGREG` and `+CEREG`. 6 to 10 are
+    /// registrations for less than full service.
+    #[must_use]
+    pub const fn from_stat(stat: i32) -> Self {
+        match stat {
+            0 => Self::Idle,
+            1 | 6 | 9 => Self::Home,
+            2 => Self::Searching,
+            3 => Self::Denied,
+            5 | 7 | 10 => Self::Roaming,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Whether there is service.
+    #[must_use]
+    pub const fn is_registered(self) -> bool {
+        matches!(self, Self::Home | Self::Roaming)
+    }
+}
+
+impl fmt::Display for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unknown => "unknown",
+            Self::Idle => "not searching",
+            Self::Home => "home",
+            Self::Searching => "searching",
+            Self::Denied => "denied",
+            Self::Roaming => "roaming",
+        })
+    }
+}
+
+/// The SIM.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SimState {
+    /// Not asked yet.
+    #[default]
+    Unknown,
+    /// Ready.
+    Ready,
+    /// Waits for a PIN.
+    Pin,
+    /// Waits for a PUK or another code.
+    Locked,
+    /// Missing or not working.
+    Absent,
+}
+
+/// How the modem is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Model, as the modem names it.
+    pub model: Text<24>,
+    /// Firmware, as the modem names it.
+    pub firmware: Text<32>,
+    /// The SIM.
+    pub sim: SimState,
+    /// The registration.
+    pub registration: Registration,
+    /// Received signal strength in dBm, where known.
+    pub signal_dbm: Option<i16>,
+    /// The address of the bearer, where there is one.
+    pub address: Option<IpAddr>,
+    /// The connection to the broker.
+    pub link: LinkState,
+}

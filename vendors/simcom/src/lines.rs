@@ -1,0 +1,211 @@
+//! The lines that come unasked and the commands that answer twice.
+//!
+//! Sources: M18 = SIM7500_SIM7600_SIM7800 MQTT AT Command Manual V1.00; A300 =
+//! SIM7500/7600 AT Command Manual V3.00, ch. 16; A109 = A76XX AT Command
+//! Manual V1.09, ch. 18; A767 = SIM767XX V1.06, ch. 16; EX100 = A76XX MQTT_EX
+//! V1.00; "seen" = in one of the dialogues under `tests/captures`.
+
+use hayes::{
+    at::{
+        dialect::{ResultRow, Urc, UrcRow},
+        line::Line,
+    },
+    mqtt::Loss,
+};
+
+const fn row(name: &'static str, read: for<'a> fn(&Line<'a>) -> Option<Urc<'a>>) -> UrcRow {
+    UrcRow { name, distinct: false, read }
+}
+
+/// Told from an answer of the same name by its shape.
+const fn distinct(name: &'static str, read: for<'a> fn(&Line<'a>) -> Option<Urc<'a>>) -> UrcRow {
+    UrcRow { name, distinct: true, read }
+}
+
+/// The most frequent first. Names that nothing but a URC has are listed even
+/// where they mean nothing, so that they are not taken for an answer.
+pub(crate) const URCS: &[UrcRow] = &[
+    // A received message (A300 16.2.19, A109 18.2.18).
+    row("+CMQTTRXSTART", message_start),
+    row("+CMQTTRXTOPIC", topic_part),
+    row("+CMQTTRXPAYLOAD", payload_part),
+    row("+CMQTTRXEND", message_end),
+    // Loss (A300 16.3, A109 18.3; +CMQTTPING in A300 only).
+    row("+CMQTTCONNLOST", connection_lost),
+    row("+CMQTTPING", keep_alive_lost),
+    row("+CMQTTNONET", service_lost),
+    row("+CIPEVENT", network_lost),
+    row("+CGEV", packet_event),
+    // Boot: SIM7500/7600, SIM7000/7080; A76xx. Seen.
+    row("RDY", restarted),
+    row("*ATREADY", restarted),
+    row("+CPIN", other),
+    row("SMS DONE", other),
+    row("PB DONE", other),
+    row("SMS Ready", other),
+    row("+CFUN", other),
+    // Registration, where somebody switched its reports on.
+    distinct("+CREG", registration),
+    distinct("+CGREG", registration),
+    distinct("+CEREG", registration),
+    // Seen in between: SIM toolkit, network time, supply, bearer of SIM7000.
+    row("+MSTK", other),
+    row("*PSUTTZ", other),
+    row("DST", other),
+    row("+CNTP", other),
+    row("+CTZV", other),
+    row("+CMTI", other),
+    row("RING", other),
+    row("OVER-VOLTAGE WARNNING", other),
+    row("UNDER-VOLTAGE WARNNING", other),
+    row("NORMAL POWER DOWN", other),
+    row("+APP PDP", app_pdp),
+    // The SM and CMQ dialects of SIM7000/7080 and SIM7020, which share boards
+    // and logs with these modems.
+    row("+SMSTATE", sm_state),
+    row("+SMSUB", other),
+    row("+CMQDISCON", cmq_lost),
+    row("+CMQPUB", other),
+    row("DOWNLOAD", prompt),
+];
+
+fn message_start<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let mut fields = line.fields();
+    let session = fields.index()?;
+    Some(Urc::MessageStart { session, topic: fields.unsigned()?, payload: fields.unsigned()? })
+}
+
+fn topic_part<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let mut fields = line.fields();
+    Some(Urc::TopicPart { session: fields.index()?, len: fields.unsigned()? })
+}
+
+fn payload_part<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let mut fields = line.fields();
+    Some(Urc::PayloadPart { session: fields.index()?, len: fields.unsigned()? })
+}
+
+fn message_end<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::MessageEnd { session: line.fields().index()? })
+}
+
+fn connection_lost<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let mut fields = line.fields();
+    let session = fields.index()?;
+    // 1 closed by the peer, 2 reset, 3 network closed (A300 16.3).
+    Some(Urc::Lost { session, loss: Loss::Closed(fields.signed()) })
+}
+
+fn keep_alive_lost<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let mut fields = line.fields();
+    let session = fields.index()?;
+    Some(Urc::Lost { session, loss: Loss::KeepAlive(fields.signed()) })
+}
+
+fn service_lost<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::NetworkLost { service: true })
+}
+
+fn network_lost<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::NetworkLost { service: false })
+}
+
+/// 3GPP TS 27.007, 10.1.19: only a deactivation or a detachment is a loss.
+fn packet_event<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let text = line.text();
+    let lost = text.windows(9).any(|part| part == b"PDN DEACT") || text.ends_with(b"DETACH");
+    Some(if lost { Urc::NetworkLost { service: false } } else { Urc::Other })
+}
+
+fn app_pdp<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let lost = line.text().ends_with(b"DEACTIVE");
+    Some(if lost { Urc::NetworkLost { service: false } } else { Urc::Other })
+}
+
+fn restarted<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::Restarted)
+}
+
+/// `+CREG: 2` or `+CREG: 5,"9E9A",…` is a report; the answer to `+CREG?` has
+/// the mode before: `+CREG: 2,5,…` (3GPP TS 27.007, 7.2).
+fn registration<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let second = line.fields().nth(1);
+    second.is_none_or(|field| field.unsigned().is_none()).then_some(Urc::Other)
+}
+
+fn sm_state<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let offline = line.fields().unsigned()? == 0;
+    let lost = Urc::Lost { session: 0, loss: Loss::Closed(None) };
+    Some(if offline { lost } else { Urc::Other })
+}
+
+fn cmq_lost<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::Lost { session: line.fields().index()?, loss: Loss::Closed(None) })
+}
+
+fn prompt<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::Prompt)
+}
+
+fn other<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
+    Some(Urc::Other)
+}
+
+const fn result(name: &'static str, code_at: u8, required: bool) -> ResultRow {
+    ResultRow { name, code_at, required }
+}
+
+/// The commands with a result line: where in it the code stands, and whether
+/// `OK` alone only means accepted (A300 and A109, per command; both orders
+/// were seen).
+pub(crate) const RESULTS: &[ResultRow] = &[
+    result("+CMQTTSTART", 0, true),
+    result("+CMQTTSTOP", 0, true),
+    result("+CMQTTACCQ", 1, false),
+    result("+CMQTTREL", 1, false),
+    result("+CMQTTSSLCFG", 1, false),
+    result("+CMQTTCFG", 1, false),
+    result("+CMQTTWILLTOPIC", 1, false),
+    result("+CMQTTWILLMSG", 1, false),
+    result("+CMQTTCONNECT", 1, true),
+    result("+CMQTTDISC", 1, true),
+    result("+CMQTTTOPIC", 1, false),
+    result("+CMQTTPAYLOAD", 1, false),
+    result("+CMQTTPUB", 1, true),
+    result("+CMQTTSUBTOPIC", 1, false),
+    result("+CMQTTSUB", 1, true),
+    result("+CMQTTUNSUBTOPIC", 1, false),
+    result("+CMQTTUNSUB", 1, true),
+    result("+NETOPEN", 0, true),
+    result("+NETCLOSE", 0, true),
+    result("+CIPOPEN", 1, true),
+];
+
+/// The line of argtopic mode up to the quote that opens the payload:
+/// `+CMQTTRECV: 0,"topic",16,"` (EX100; without a space after the colon in
+/// its examples).
+pub(crate) fn inline(line: &[u8]) -> Option<Urc<'_>> {
+    let (index, rest) = split(line.strip_prefix(RECEIVED)?.trim_ascii_start(), b',')?;
+    let session = number(index)?;
+    let head = rest.strip_prefix(b"\"")?.strip_suffix(b",\"")?;
+    let comma = head.iter().rposition(|b| *b == b',')?;
+    let (topic, length) = head.split_at_checked(comma)?;
+    let payload = number(length.strip_prefix(b",")?)?;
+    let session = u8::try_from(session).ok()?;
+    Some(Urc::Message { session, topic: topic.strip_suffix(b"\"")?, payload })
+}
+
+pub(crate) fn may_be_inline(line: &[u8]) -> bool {
+    line.starts_with(RECEIVED)
+}
+
+const RECEIVED: &[u8] = b"+CMQTTRECV:";
+
+fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let (head, tail) = bytes.split_at_checked(bytes.iter().position(|b| *b == at)?)?;
+    Some((head, tail.get(1..)?))
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    core::str::from_utf8(digits).ok()?.parse().ok()
+}

@@ -1,0 +1,606 @@
+//! What the driver knows of the modem, and how its scripts use and learn it.
+
+use bitflags::bitflags;
+use core::net::IpAddr;
+use hayes::{
+    Operation, Verb,
+    at::{
+        command::{Arg, Field, Scope, Writer, content_hash},
+        dialect::{Answer, Dialect, ResultRow, Step, Then, Urc, UrcRow},
+        line::Line,
+    },
+    mqtt::{
+        Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
+        FieldError, Limits, Loss, Problem, QoS, Refusal, Registration, SimState, Status, Text,
+    },
+};
+
+use crate::{
+    AuthOrder, Family, Settings, codes, lines,
+    scripts::{self, SCRIPTS},
+};
+
+bitflags! {
+    /// What this firmware was found to have.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Features: u8 {
+        /// The test commands were asked.
+        const PROBED = 1;
+        /// ACCQ takes the version of MQTT (A300).
+        const ACQUIRE_VERSION = 1 << 1;
+        /// CFG takes the version of MQTT (A109, A767).
+        const CONFIG_VERSION = 1 << 2;
+        /// SUBTOPIC collects filters; missing on SIM767xx (seen).
+        const TWO_STEP = 1 << 3;
+        /// checkUTF8=0 was accepted: payloads may be any bytes.
+        const BINARY = 1 << 4;
+    }
+}
+
+/// The modem's MQTT service, which outlives a restart of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// Not known: this host has just started.
+    Unknown,
+    Stopped,
+    Started,
+    /// Started once and lost its network: must be stopped and started.
+    Broken,
+}
+
+/// One of its two clients.
+#[derive(Clone, Copy, Debug, Default)]
+struct Client {
+    acquired: bool,
+    /// The modem says so, or has not said otherwise.
+    connected: bool,
+}
+
+/// A SIMCom modem with the CMQTT commands.
+#[derive(Debug)]
+pub struct Simcom {
+    settings: Settings,
+    family: Family,
+    limits: Limits,
+    pub(crate) features: Features,
+    pub(crate) service: Service,
+    clients: [Client; 2],
+    /// ACCQ has been tried again already.
+    reacquired: bool,
+    auth_mode: u8,
+    pub(crate) numeric_errors: bool,
+    pub(crate) model: Text<24>,
+    firmware: Text<32>,
+    pub(crate) sim: SimState,
+    pub(crate) has_pin: bool,
+    pub(crate) new_apn: bool,
+    apn_hash: u64,
+    registrations: [Registration; 3],
+    pub(crate) bearer: bool,
+    signal_dbm: Option<i16>,
+    address: Option<IpAddr>,
+    session: u8,
+    file: Option<(hayes::FileKind, u64)>,
+    pub(crate) found_file: bool,
+}
+
+impl Simcom {
+    /// A modem of which nothing is known yet.
+    pub(crate) const fn new(settings: Settings) -> Self {
+        Self {
+            family: settings.family,
+            limits: settings.family.limits(),
+            settings,
+            features: Features::empty(),
+            service: Service::Unknown,
+            clients: [Client { acquired: false, connected: false }; 2],
+            reacquired: false,
+            auth_mode: 0,
+            numeric_errors: false,
+            model: Text::EMPTY,
+            firmware: Text::EMPTY,
+            sim: SimState::Unknown,
+            has_pin: false,
+            new_apn: false,
+            apn_hash: 0,
+            registrations: [Registration::Unknown; 3],
+            bearer: false,
+            signal_dbm: None,
+            address: None,
+            session: 0,
+            file: None,
+            found_file: false,
+        }
+    }
+
+    /// The family, as given or as identified.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Everything that a restart makes void.
+    pub(crate) fn forget(&mut self) {
+        self.numeric_errors = false;
+        self.service = Service::Unknown;
+        self.clients = [Client::default(); 2];
+        self.registrations = [Registration::Unknown; 3];
+        self.sim = SimState::Unknown;
+        self.bearer = false;
+        self.address = None;
+    }
+
+    fn client(&mut self) -> Option<&mut Client> {
+        self.clients.get_mut(usize::from(self.session))
+    }
+
+    // ---- what the scripts ask ------------------------------------------
+
+    pub(crate) fn may_be_connected(&self, session: u8) -> bool {
+        self.clients.get(usize::from(session)).is_some_and(|client| client.connected)
+    }
+
+    pub(crate) fn may_be_acquired(&self, session: u8) -> bool {
+        let acquired = self.clients.get(usize::from(session)).is_some_and(|c| c.acquired);
+        acquired || self.service == Service::Unknown
+    }
+
+    pub(crate) fn is_any_acquired(&self) -> bool {
+        self.clients.iter().any(|client| client.acquired)
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registrations.iter().any(|one| one.is_registered())
+    }
+
+    pub(crate) fn in_two_steps(&self, scope: &Scope<'_>) -> bool {
+        let several = matches!(scope.operation, Operation::Subscribe(filters) if filters.len() > 1);
+        several && self.features.contains(Features::TWO_STEP)
+    }
+
+    pub(crate) fn authenticates(&self, scope: &Scope<'_>, order: AuthOrder) -> bool {
+        scope.has(Arg::ApnAuth) && self.settings.auth_order == Some(order)
+    }
+
+    // ---- what the answers tell -----------------------------------------
+
+    /// Another mode than the one set means that the modem restarted.
+    pub(crate) fn cmee(&mut self, line: &Line<'_>) {
+        self.numeric_errors = line.fields().unsigned() == Some(1);
+    }
+
+    /// `SIMCOM_SIM7600E`, `A7670E-FASE`; some with their name before it.
+    pub(crate) fn model(&mut self, line: &Line<'_>) {
+        let name = if line.text().is_empty() { line.raw } else { line.text() };
+        let name = name.strip_prefix(b"SIMCOM_").unwrap_or(name);
+        self.model = Text::from_ascii(name);
+        if self.family == Family::Unknown {
+            self.family = Family::of_model(name);
+            self.limits = self.family.limits();
+        }
+    }
+
+    /// `+CGMR: LE11B02SIM7600M21-A` (seen), `Revision:…`.
+    pub(crate) fn firmware(&mut self, line: &Line<'_>) {
+        let name = if line.text().is_empty() { line.raw } else { line.text() };
+        self.firmware = Text::from_ascii(name);
+    }
+
+    pub(crate) fn cpin(&mut self, line: &Line<'_>) {
+        self.sim = match line.text() {
+            b"READY" => SimState::Ready,
+            b"SIM PIN" => SimState::Pin,
+            _ => SimState::Locked,
+        };
+    }
+
+    /// `+CGDCONT: 1,"IP","apn",…`
+    pub(crate) fn context(&mut self, line: &Line<'_>) {
+        let mut fields = line.fields();
+        let apn = (fields.unsigned() == Some(1)).then(|| fields.nth(1)).flatten();
+        if apn.is_some_and(|apn| content_hash(apn.bytes()) == self.apn_hash) {
+            self.new_apn = false;
+        }
+    }
+
+    /// `+CREG: n,stat[,…]`
+    pub(crate) fn registration(&mut self, line: &Line<'_>) {
+        let at = match line.name {
+            b"+CREG" => 0,
+            b"+CGREG" => 1,
+            _ => 2,
+        };
+        let stat = line.fields().nth(1).and_then(hayes::at::line::Value::signed);
+        if let (Some(slot), Some(stat)) = (self.registrations.get_mut(at), stat) {
+            *slot = Registration::from_stat(stat);
+        }
+    }
+
+    /// `+CGACT: 1,1`
+    pub(crate) fn active(&mut self, line: &Line<'_>) {
+        let mut fields = line.fields();
+        if fields.unsigned() == Some(1) {
+            self.bearer = fields.unsigned() == Some(1);
+        }
+    }
+
+    /// `+CGPADDR: 1,100.111.74.74`
+    pub(crate) fn address(&mut self, line: &Line<'_>) {
+        let text = line.fields().nth(1).map(hayes::at::line::Value::bytes).unwrap_or_default();
+        let parsed = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        if line.fields().unsigned() == Some(1) {
+            self.address = parsed.filter(|address: &IpAddr| !address.is_unspecified());
+        }
+    }
+
+    /// `+CSQ: rssi,ber`: 0 to 31 in steps of 2 dB from -113 dBm
+    /// (3GPP TS 27.007, 8.5).
+    pub(crate) fn signal(&mut self, line: &Line<'_>) {
+        let steps = line.fields().unsigned().filter(|rssi| *rssi <= 31);
+        let steps = steps.and_then(|rssi| i16::try_from(rssi).ok());
+        self.signal_dbm = steps.map(|rssi| rssi.saturating_mul(2).saturating_sub(113));
+    }
+
+    /// `+CMQTTDISC: 0,0` means that client 0 *is* connected (A109; seen). That
+    /// it answers at all means that the service runs.
+    pub(crate) fn leftover(&mut self, line: &Line<'_>) {
+        let mut fields = line.fields();
+        let at = fields.unsigned().and_then(|at| usize::try_from(at).ok());
+        let state = fields.unsigned();
+        if let Some(client) = at.and_then(|at| self.clients.get_mut(at)) {
+            client.connected = state == Some(0);
+        }
+    }
+
+    pub(crate) fn released(&mut self, answer: Answer) -> Then {
+        if let Some(client) = self.client() {
+            *client = Client::default();
+        }
+        if answer == Answer::Silence { Then::Fail } else { Then::Next }
+    }
+
+    pub(crate) fn started(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Ok => {
+                self.service = Service::Started;
+                Then::Next
+            }
+            _ => Then::Fail,
+        }
+    }
+
+    pub(crate) fn stopped(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Silence => Then::Fail,
+            Answer::Ok => {
+                self.service = Service::Stopped;
+                Then::Next
+            }
+            Answer::Failed(_) => Then::Next,
+        }
+    }
+
+    pub(crate) fn acquired(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Ok => {
+                self.service = Service::Started;
+                if let Some(client) = self.client() {
+                    client.acquired = true;
+                }
+                Then::Next
+            }
+            Answer::Failed(Code::Vendor(19)) if !self.reacquired => {
+                self.reacquired = true;
+                Then::Goto(scripts::RELEASE)
+            }
+            _ => Then::Fail,
+        }
+    }
+
+    /// `+CMQTTACCQ: (0-1),(1-128)[,(0-1)[,(3-4)]]`
+    pub(crate) fn acquire_limits(&mut self, line: &Line<'_>) {
+        if let Some((_, max)) = range(line, 1) {
+            self.limits.client_id = narrow(max);
+        }
+        self.features.set(Features::ACQUIRE_VERSION, range(line, 3) == Some((3, 4)));
+    }
+
+    /// `+CMQTTCONNECT: (0-1),(9-256),(1-64800),(0-1)`
+    pub(crate) fn connect_limits(&mut self, line: &Line<'_>) {
+        if let Some((min, max)) = range(line, 2) {
+            self.limits.keep_alive_min = narrow(min);
+            self.limits.keep_alive_max = narrow(max);
+        }
+    }
+
+    /// `+CMQTTTOPIC: (0-1),(1-1024)`
+    pub(crate) fn topic_limits(&mut self, line: &Line<'_>) {
+        if let Some((_, max)) = range(line, 1) {
+            self.limits.topic = narrow(max);
+        }
+    }
+
+    /// `+CMQTTPAYLOAD: (0-1),(1-10240)`
+    pub(crate) fn payload_limits(&mut self, line: &Line<'_>) {
+        if let Some((_, max)) = range(line, 1) {
+            self.limits.payload = max;
+        }
+    }
+
+    /// The keys that `AT+CMQTTCFG` takes.
+    pub(crate) fn config_keys(&mut self, line: &Line<'_>) {
+        let has = |key: &[u8]| line.raw.windows(key.len()).any(|part| part == key);
+        if has(b"version") {
+            self.features.insert(Features::CONFIG_VERSION);
+        }
+    }
+
+    /// `+CCERTLIST: "ca-….pem"`
+    pub(crate) fn certificate(&mut self, line: &Line<'_>) {
+        let name = line.fields().next().map(hayes::at::line::Value::bytes).unwrap_or_default();
+        if let Some((kind, hash)) = self.file {
+            self.found_file |= Field::FileName(kind, hash).is_text(name);
+        }
+    }
+
+    fn refusal(&self, command: &'static str, code: Code) -> Refusal {
+        let row = match code {
+            Code::Vendor(number) => codes::CODES.iter().find(|row| row.code == number),
+            _ => None,
+        };
+        let (name, cause) = match (row, code) {
+            (Some(row), _) => (row.name, row.cause),
+            (None, Code::Cme(10..=18 | 313)) => ("SIM", Cause::Sim),
+            (None, Code::Cme(_)) => ("see 3GPP TS 27.007, 9.2", Cause::Unknown),
+            (None, Code::None) if command == "+CMQTTACCQ" => {
+                ("the MQTT service did not start", Cause::ServiceDown)
+            }
+            (None, Code::None) => ("no reason given", Cause::Unknown),
+            (None, _) => ("not in the manual", Cause::Unknown),
+        };
+        Refusal { command, code, name, cause }
+    }
+}
+
+/// The `n`th range of a test answer, counted from 0: `(1-128)` is (1, 128).
+fn range(line: &Line<'_>, n: usize) -> Option<(u32, u32)> {
+    let inside = line.text().split(|b| *b == b'(').nth(n.checked_add(1)?)?;
+    let inside = inside.split(|b| *b == b')').next()?;
+    let mut ends = inside.split(|b| *b == b'-');
+    let mut number = || core::str::from_utf8(ends.next()?).ok()?.parse::<u32>().ok();
+    Some((number()?, number()?))
+}
+
+fn narrow(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+impl Dialect for Simcom {
+    const MARK: Option<u8> = Some(b'"');
+    const DATA_ECHO: bool = true;
+    const LONGEST_DATA: u32 = 10_240;
+    const URCS: &'static [UrcRow] = lines::URCS;
+    const RESULTS: &'static [ResultRow] = lines::RESULTS;
+
+    /// `+IP ERROR: Network is already opened` answers `AT+NETOPEN`.
+    fn is_information(name: &[u8]) -> bool {
+        name == b"+IP ERROR"
+    }
+
+    fn inline(line: &[u8]) -> Option<Urc<'_>> {
+        lines::inline(line)
+    }
+
+    fn may_be_inline(line: &[u8]) -> bool {
+        lines::may_be_inline(line)
+    }
+
+    fn script(&self, script: u8) -> &'static [Step<Self>] {
+        SCRIPTS.get(usize::from(script)).copied().unwrap_or_default()
+    }
+
+    fn sync(fresh: bool) -> u8 {
+        if fresh { scripts::SYNC } else { scripts::RESYNC }
+    }
+
+    fn script_of(&self, verb: Verb) -> u8 {
+        match verb {
+            Verb::BringUp => scripts::BRING_UP,
+            Verb::Connect => scripts::CONNECT,
+            Verb::Publish => scripts::PUBLISH,
+            Verb::Subscribe => scripts::SUBSCRIBE,
+            Verb::Unsubscribe => scripts::UNSUBSCRIBE,
+            Verb::Disconnect => scripts::DISCONNECT,
+            Verb::Status => scripts::STATUS,
+            Verb::Store => scripts::STORE,
+            Verb::Delete => scripts::DELETE,
+        }
+    }
+
+    fn answer_ms(&self, step: &Step<Self>) -> u32 {
+        let publish = core::ptr::eq(step.line, scripts::PUBLISH_LINE);
+        if publish {
+            // The modem gives up by itself first, and says 17.
+            return u32::from(self.settings.publish_timeout)
+                .saturating_add(10)
+                .saturating_mul(1000);
+        }
+        step.within_ms
+    }
+
+    fn patience_ms(&self, verb: Verb) -> u32 {
+        match verb {
+            Verb::BringUp => u32::from(self.settings.bring_up_timeout).saturating_mul(1000),
+            _ => 30_000,
+        }
+    }
+
+    fn numbers(&self) -> [u32; 4] {
+        [
+            self.settings.publish_timeout.into(),
+            self.session.into(),
+            self.features.contains(Features::ACQUIRE_VERSION).into(),
+            self.auth_mode.into(),
+        ]
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let all = Capabilities::all().difference(Capabilities::WILL_RETAIN);
+        if self.features.contains(Features::PROBED) && !self.features.contains(Features::BINARY) {
+            return all.difference(Capabilities::BINARY_PAYLOAD);
+        }
+        all
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn assurance(&self, qos: QoS) -> Assurance {
+        match qos {
+            // Result 0 means: handed to the socket (A300).
+            QoS::AtMostOnce => Assurance::HandedOver,
+            _ => Assurance::BrokerAck,
+        }
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Error> {
+        match scope.operation {
+            Operation::Connect(_) => {
+                if !scope.has(Arg::ClientId) || scope.field(Arg::ClientId).is_text(b"") {
+                    return Err(problem(FieldName::ClientId, Problem::Empty));
+                }
+                if scope.has(Arg::WillTopic) && !scope.has(Arg::WillPayloadLen) {
+                    return Err(problem(FieldName::WillPayload, Problem::Empty));
+                }
+                for file in [Arg::Ca, Arg::Cert, Arg::Key] {
+                    if let Field::Bytes(name) = scope.field(file) {
+                        check_file_name(name)?;
+                    }
+                }
+                let (length, _) = Writer::measure(scripts::CONNECT_LINE, scope);
+                FieldError::at_most(FieldName::CommandLine, self.limits.line.into(), length)?;
+                Ok(())
+            }
+            Operation::BringUp(_) if scope.has(Arg::ApnAuth) => {
+                match self.settings.auth_order {
+                    Some(_) => Ok(()),
+                    // The manuals disagree on the order of user and password.
+                    None => Err(Error::Unsupported(Feature::Setting("AuthOrder"))),
+                }
+            }
+            Operation::Delete(name) => check_file_name(name.as_bytes()),
+            Operation::Store(file) => match file.content {
+                Credential::Stored(name) => check_file_name(name.as_bytes()),
+                Credential::Pem(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, scope: &Scope<'_>) {
+        self.session = scope.session;
+        self.reacquired = false;
+        self.found_file = false;
+        self.file = match scope.field(Arg::File) {
+            Field::FileName(kind, hash) => Some((kind, hash)),
+            _ => None,
+        };
+        self.auth_mode = match (scope.has(Arg::Verify), scope.has(Arg::Cert)) {
+            (false, false) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+            (false, true) => 3,
+        };
+        if let Operation::BringUp(_) = scope.operation {
+            self.has_pin = scope.has(Arg::Pin);
+            self.new_apn = scope.has(Arg::Apn);
+            if let Field::Bytes(apn) = scope.field(Arg::Apn) {
+                self.apn_hash = content_hash(apn);
+            }
+        }
+    }
+
+    fn explain(
+        &self,
+        command: &'static str,
+        line: &'static [u8],
+        code: Code,
+    ) -> (Error, Option<Loss>) {
+        match (command, code) {
+            ("+CPIN", _) if self.sim == SimState::Pin => return (Error::Pin("its PIN"), None),
+            ("+CPIN", Code::None) if self.sim == SimState::Locked => {
+                return (Error::Pin("its PUK or another code"), None);
+            }
+            ("+CEREG", _) => {
+                let state = self.status().registration;
+                return (Error::NotRegistered(state), None);
+            }
+            ("+CSSLCFG", _) => {
+                return (Error::Unsupported(Feature::Setting(quoted(line))), None);
+            }
+            _ => {}
+        }
+        let loss = match code {
+            // 9: network not opened; 11: no connection.
+            Code::Vendor(number @ (9 | 11)) => Some(Loss::Found(number)),
+            _ => None,
+        };
+        (Error::Refused(self.refusal(command, code)), loss)
+    }
+
+    fn restarted(&mut self) {
+        self.forget();
+    }
+
+    fn lost(&mut self, session: Option<u8>, service: bool) {
+        if service {
+            self.service = Service::Broken;
+        }
+        match session {
+            Some(session) => {
+                if let Some(client) = self.clients.get_mut(usize::from(session)) {
+                    client.connected = false;
+                }
+            }
+            None => self.bearer = false,
+        }
+    }
+
+    fn status(&self) -> Status {
+        let registered = self.registrations.iter().copied().find(|one| one.is_registered());
+        let known = self.registrations.iter().copied().find(|one| *one != Registration::Unknown);
+        let mut status = Status::default();
+        status.model = self.model;
+        status.firmware = self.firmware;
+        status.sim = self.sim;
+        status.registration = registered.or(known).unwrap_or_default();
+        status.signal_dbm = self.signal_dbm;
+        status.address = self.address;
+        status
+    }
+}
+
+fn problem(field: FieldName, problem: Problem) -> Error {
+    FieldError { field, problem }.into()
+}
+
+/// 5 to 55 characters (the narrowest of the manuals) that end in `.pem` or
+/// `.der` and cannot leave their quotes.
+fn check_file_name(name: &[u8]) -> Result<(), Error> {
+    FieldError::at_most(FieldName::FileName, 55, name.len())?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-".contains(b);
+    if let Some(byte) = name.iter().copied().find(|b| !plain(b)) {
+        return Err(problem(FieldName::FileName, Problem::Forbidden(byte)));
+    }
+    if name.len() < 5 || !(name.ends_with(b".pem") || name.ends_with(b".der")) {
+        return Err(problem(FieldName::FileName, Problem::Malformed));
+    }
+    Ok(())
+}
+
+/// The first quoted part of a template.
+fn quoted(line: &'static [u8]) -> &'static str {
+    let part = line.split(|b| *b == b'"').nth(1).unwrap_or_default();
+    core::str::from_utf8(part).unwrap_or_default()
+}

@@ -1,0 +1,345 @@
+//! For each operation, the commands: in the order of the manuals, with the
+//! longest times that they give (A300; A109 where it gives more).
+
+use hayes::{
+    at::{
+        command::{Arg, Scope},
+        dialect::{
+            Answer,
+            On::{Cme, Code, Error, Ok, Plain, Silence},
+            Rule, Step,
+            Then::{Fail, Finish, Flush, Goto, Next, Poll, Retry},
+        },
+    },
+    line,
+    mqtt::SimState,
+};
+
+use crate::{
+    AuthOrder,
+    modem::{Features, Service, Simcom},
+};
+
+pub(crate) const RESYNC: u8 = 0;
+pub(crate) const SYNC: u8 = 1;
+pub(crate) const SYNC_WAIT: u8 = 2;
+pub(crate) const SYNC_FOUND: u8 = 3;
+pub(crate) const BRING_UP: u8 = 4;
+pub(crate) const SIM: u8 = 5;
+pub(crate) const REGISTER: u8 = 6;
+pub(crate) const BEARER: u8 = 7;
+pub(crate) const CONNECT: u8 = 8;
+pub(crate) const RELEASE: u8 = 9;
+pub(crate) const ACQUIRE: u8 = 10;
+pub(crate) const PUBLISH: u8 = 11;
+pub(crate) const SUBSCRIBE: u8 = 12;
+pub(crate) const UNSUBSCRIBE: u8 = 13;
+pub(crate) const DISCONNECT: u8 = 14;
+pub(crate) const STATUS: u8 = 15;
+pub(crate) const STORE: u8 = 16;
+pub(crate) const DELETE: u8 = 17;
+
+pub(crate) static SCRIPTS: [&[Step<Simcom>]; 18] = [
+    RESYNC_STEPS,
+    SYNC_STEPS,
+    SYNC_WAIT_STEPS,
+    SYNC_FOUND_STEPS,
+    BRING_UP_STEPS,
+    SIM_STEPS,
+    REGISTER_STEPS,
+    BEARER_STEPS,
+    CONNECT_STEPS,
+    RELEASE_STEPS,
+    ACQUIRE_STEPS,
+    PUBLISH_STEPS,
+    SUBSCRIBE_STEPS,
+    UNSUBSCRIBE_STEPS,
+    DISCONNECT_STEPS,
+    STATUS_STEPS,
+    STORE_STEPS,
+    DELETE_STEPS,
+];
+
+const fn step(line: &'static [u8], seconds: u16) -> Step<Simcom> {
+    Step::new(line, seconds)
+}
+
+const IGNORE: &[Rule] = &[Rule(Error, Next)];
+
+// ---- finding the modem ---------------------------------------------------
+
+/// After an answer that is still owed: a question whose answer cannot be taken
+/// for another. Another mode than the one set below means a restart.
+static RESYNC_STEPS: &[Step<Simcom>] =
+    &[step(line!("AT+CMEE?"), 2).marked().info(Simcom::cmee).on(FULL_SYNC).then(|modem, _| {
+        if modem.numeric_errors {
+            Finish
+        } else {
+            modem.forget();
+            Goto(SYNC)
+        }
+    })];
+
+const FULL_SYNC: &[Rule] = &[Rule(Silence, Goto(SYNC)), Rule(Error, Goto(SYNC))];
+
+/// Three questions without an answer: the modem boots, or a data phase from
+/// before a restart of this host swallows them.
+static SYNC_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT"), 1).on(KNOCK),
+    step(line!("AT"), 1).on(KNOCK),
+    step(line!("AT"), 1).on(&[
+        Rule(Ok, Goto(SYNC_FOUND)),
+        Rule(Error, Goto(SYNC_FOUND)),
+        Rule(Silence, Flush(SYNC_WAIT)),
+    ]),
+];
+
+const KNOCK: &[Rule] =
+    &[Rule(Ok, Goto(SYNC_FOUND)), Rule(Error, Goto(SYNC_FOUND)), Rule(Silence, Next)];
+
+static SYNC_WAIT_STEPS: &[Step<Simcom>] = &[step(line!("AT"), 1).on(&[
+    Rule(Ok, Goto(SYNC_FOUND)),
+    Rule(Error, Goto(SYNC_FOUND)),
+    Rule(Silence, Retry { pause_ms: 0, tries: 250 }),
+])];
+
+static SYNC_FOUND_STEPS: &[Step<Simcom>] = &[
+    step(line!("ATE0"), 3).on(AGAIN),
+    step(line!("AT+CMEE=1"), 3).on(AGAIN),
+    step(line!("AT+CMEE?"), 3).marked().info(Simcom::cmee).on(AGAIN),
+];
+
+/// A boot swallows commands (seen on A7670E).
+const AGAIN: &[Rule] = &[
+    Rule(Silence, Retry { pause_ms: 0, tries: 5 }),
+    Rule(Error, Retry { pause_ms: 500, tries: 5 }),
+];
+
+// ---- bring-up --------------------------------------------------------------
+
+static BRING_UP_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE),
+    step(line!("AT+CGMR"), 9).info(Simcom::firmware).on(IGNORE),
+    step(line!("AT+CGDCONT?"), 9)
+        .info(Simcom::context)
+        .on(&[Rule(Error, Goto(SIM)), Rule(Ok, Goto(SIM))]),
+];
+
+/// Busy and failure are normal in the first seconds (seen on SIM7600G, A7670,
+/// A7608; as words and as 10, 13, 14, 313).
+static SIM_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CPIN?"), 9)
+        .info(Simcom::cpin)
+        .on(&[
+            Rule(Cme(10), Retry { pause_ms: 1_000, tries: 10 }),
+            Rule(Error, Retry { pause_ms: 500, tries: 60 }),
+        ])
+        .then(|modem, _| match modem.sim {
+            SimState::Ready => Goto(REGISTER),
+            SimState::Pin if modem.has_pin => Next,
+            _ => Fail,
+        }),
+    // A wrong PIN is not tried again: three of them lock the SIM.
+    step(line!("AT+CPIN=\"{pin}\""), 15).on(&[Rule(Ok, Goto(SIM))]).then(|modem, _| {
+        modem.has_pin = false;
+        Fail
+    }),
+];
+
+/// The context is written only if it differs; the bearer of LTE comes up with
+/// the attachment, so a new one needs another attachment.
+static REGISTER_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGDCONT=1,\"IP\",\"{apn}\""), 9).when(|modem, _| modem.new_apn),
+    step(line!("AT+CGAUTH=1,{apn.auth},\"{apn.user}\",\"{apn.password}\""), 9)
+        .when(|modem, scope| modem.authenticates(scope, AuthOrder::UserFirst)),
+    step(line!("AT+CGAUTH=1,{apn.auth},\"{apn.password}\",\"{apn.user}\""), 9)
+        .when(|modem, scope| modem.authenticates(scope, AuthOrder::PasswordFirst)),
+    step(line!("AT+CFUN=4"), 15).when(|modem, _| modem.new_apn).on(IGNORE),
+    step(line!("AT+CFUN=1"), 15).when(|modem, _| modem.new_apn).on(IGNORE).then(|modem, _| {
+        modem.new_apn = false;
+        Goto(SIM)
+    }),
+    step(line!("AT+CREG?"), 9).info(Simcom::registration).on(IGNORE),
+    step(line!("AT+CGREG?"), 9).info(Simcom::registration).on(IGNORE),
+    step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(&[]).then(
+        |modem, answer| match answer {
+            Answer::Silence => Fail,
+            _ if modem.is_registered() => Goto(BEARER),
+            _ => Poll { script: REGISTER, pause_ms: 1_000 },
+        },
+    ),
+];
+
+/// START activates a context by itself (M18 1.2), so a refusal here is not the
+/// end (seen on A7670E: refused, then NETOPEN succeeded).
+static BEARER_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGACT?"), 9).info(Simcom::active).on(IGNORE),
+    step(line!("AT+CGACT=1,1"), 150).when(|modem, _| !modem.bearer).on(IGNORE),
+    step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
+];
+
+// ---- connect -------------------------------------------------------------------
+
+/// What an earlier life of this host left behind is torn down first.
+static CONNECT_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGMM"), 9)
+        .info(Simcom::model)
+        .on(IGNORE)
+        .when(|modem, _| modem.model.is_empty()),
+    step(line!("AT+CMQTTDISC?"), 9)
+        .info(Simcom::leftover)
+        .when(|modem, _| modem.service == Service::Unknown)
+        .on(IGNORE),
+    step(line!("AT+CMQTTDISC={session},60"), 130)
+        .when(|modem, scope| modem.may_be_connected(scope.session))
+        .on(IGNORE),
+    step(line!("AT+CMQTTREL={session}"), 120)
+        .when(|modem, scope| modem.may_be_acquired(scope.session))
+        .on(IGNORE)
+        .then(Simcom::released),
+    step(line!("AT+CMQTTSTOP"), 120).when(|modem, _| modem.service == Service::Broken).on(IGNORE),
+    // 23: it runs already. So may a plain ERROR (A109, A767; SIM7670G): then
+    // ACCQ tells.
+    step(line!("AT+CMQTTSTART"), 130)
+        .when(|modem, _| modem.service != Service::Started)
+        .on(&[Rule(Code(23), Next), Rule(Plain, Next)])
+        .then(Simcom::started),
+    step(line!("AT+CMQTTACCQ=?"), 9).info(Simcom::acquire_limits).on(IGNORE).when(unprobed),
+    step(line!("AT+CMQTTCONNECT=?"), 9).info(Simcom::connect_limits).on(IGNORE).when(unprobed),
+    step(line!("AT+CMQTTTOPIC=?"), 9).info(Simcom::topic_limits).on(IGNORE).when(unprobed),
+    step(line!("AT+CMQTTPAYLOAD=?"), 9).info(Simcom::payload_limits).on(IGNORE).when(unprobed),
+    step(line!("AT+CMQTTCFG=?"), 9).info(Simcom::config_keys).on(IGNORE).when(unprobed),
+    step(line!("AT+CMQTTSUBTOPIC=?"), 9).when(unprobed).then(|modem, answer| {
+        modem.features.set(Features::TWO_STEP, answer == Answer::Ok);
+        modem.features.insert(Features::PROBED);
+        Next
+    }),
+    Step::jump(&[Rule(Ok, Goto(ACQUIRE))]),
+];
+
+fn unprobed(modem: &Simcom, _: &Scope<'_>) -> bool {
+    !modem.features.contains(Features::PROBED)
+}
+
+static RELEASE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMQTTREL={session}"), 120)
+    .on(&[Rule(Ok, Goto(ACQUIRE)), Rule(Error, Goto(ACQUIRE))])];
+
+static ACQUIRE_STEPS: &[Step<Simcom>] = &[
+    // 19: acquired by an earlier life; release it, once.
+    step(line!("AT+CMQTTACCQ={session},\"{client_id}\",{tls}[2|,4]"), 9).then(Simcom::acquired),
+    step(line!("AT+CMQTTCFG=\"version\",{session},4"), 9)
+        .when(|modem, _| modem.features.contains(Features::CONFIG_VERSION))
+        .on(IGNORE),
+    step(line!("AT+CMQTTCFG=\"checkUTF8\",{session},0"), 9).then(|modem, answer| {
+        modem.features.set(Features::BINARY, answer == Answer::Ok);
+        if answer == Answer::Silence { Fail } else { Next }
+    }),
+    // 3 TLS 1.2, 4 all (A300 10.2.12).
+    step(line!("AT+CSSLCFG=\"sslversion\",{1},3"), 120)
+        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, false)),
+    step(line!("AT+CSSLCFG=\"sslversion\",{1},4"), 120)
+        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, true)),
+    step(line!("AT+CSSLCFG=\"authmode\",{1},{3}"), 120).when(with_tls),
+    step(line!("AT+CSSLCFG=\"ignorelocaltime\",{1},1"), 120)
+        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, false)),
+    step(line!("AT+CSSLCFG=\"ignorelocaltime\",{1},0"), 120)
+        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, true)),
+    step(line!("AT+CSSLCFG=\"negotiatetime\",{1},120"), 120).when(with_tls),
+    step(line!("AT+CSSLCFG=\"cacert\",{1},\"{ca}\""), 120).when(|_, scope| scope.has(Arg::Ca)),
+    step(line!("AT+CSSLCFG=\"clientcert\",{1},\"{cert}\""), 120)
+        .when(|_, scope| scope.has(Arg::Cert)),
+    step(line!("AT+CSSLCFG=\"clientkey\",{1},\"{key}\""), 120).when(|_, scope| scope.has(Arg::Key)),
+    step(line!("AT+CSSLCFG=\"enableSNI\",{1},1"), 120).when(|_, scope| scope.has(Arg::Sni)),
+    step(line!("AT+CMQTTSSLCFG={session},{1}"), 9).when(with_tls),
+    step(line!("AT+CMQTTWILLTOPIC={session},{will.topic.len}"), 9)
+        .data(Arg::WillTopic)
+        .when(|_, scope| scope.has(Arg::WillTopic)),
+    step(line!("AT+CMQTTWILLMSG={session},{will.payload.len},{will.qos}"), 9)
+        .data(Arg::WillPayload)
+        .when(|_, scope| scope.has(Arg::WillTopic)),
+    step(CONNECT_LINE, 130).then(|_, answer| match answer {
+        Answer::Ok => Finish,
+        _ => Fail,
+    }),
+];
+
+/// `tcp://` even for TLS, which ACCQ chooses (M18 3.9).
+pub(crate) const CONNECT_LINE: &[u8] = line!(
+    "AT+CMQTTCONNECT={session},\"tcp://{host}:{port}\",{keep_alive},{clean}[user|,\"{user}\"][password|,\"{password}\"]"
+);
+
+fn with_tls(_: &Simcom, scope: &Scope<'_>) -> bool {
+    scope.has(Arg::Tls)
+}
+
+fn with_tls_flag(scope: &Scope<'_>, flag: Arg, value: bool) -> bool {
+    scope.has(Arg::Tls) && scope.has(flag) == value
+}
+
+// ---- publish, subscribe ------------------------------------------------------------
+
+/// 14: an operation that nobody waits for any more still runs.
+const BUSY: &[Rule] = &[Rule(Code(14), Retry { pause_ms: 500, tries: 20 })];
+
+static PUBLISH_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CMQTTTOPIC={session},{topic.len}"), 9).data(Arg::Topic).on(BUSY),
+    // A length of 0 cannot be declared: no PAYLOAD, empty message (M18 3.5).
+    step(line!("AT+CMQTTPAYLOAD={session},{payload.len}"), 9)
+        .data(Arg::Payload)
+        .when(|_, scope| scope.has(Arg::PayloadLen)),
+    step(PUBLISH_LINE, 130),
+];
+
+pub(crate) const PUBLISH_LINE: &[u8] = line!("AT+CMQTTPUB={session},{qos},{0}[retain|,{retain}]");
+
+static SUBSCRIBE_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CMQTTSUBTOPIC={session},{filter.len},{filter.qos}"), 9)
+        .data(Arg::Filter)
+        .each()
+        .when(|modem, scope| modem.in_two_steps(scope))
+        .on(BUSY),
+    step(line!("AT+CMQTTSUB={session}"), 130).when(|modem, scope| modem.in_two_steps(scope)),
+    step(line!("AT+CMQTTSUB={session},{filter.len},{filter.qos}"), 130)
+        .data(Arg::Filter)
+        .each()
+        .when(|modem, scope| !modem.in_two_steps(scope))
+        .on(BUSY),
+];
+
+static UNSUBSCRIBE_STEPS: &[Step<Simcom>] =
+    &[step(line!("AT+CMQTTUNSUB={session},{filter.len},0"), 130).data(Arg::Filter).each().on(BUSY)];
+
+// ---- the rest ------------------------------------------------------------------------
+
+static DISCONNECT_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CMQTTDISC={session},60"), 130).on(IGNORE),
+    step(line!("AT+CMQTTREL={session}"), 120).on(IGNORE).then(Simcom::released),
+    step(line!("AT+CMQTTSTOP"), 120)
+        .when(|modem, _| !modem.is_any_acquired())
+        .then(Simcom::stopped),
+];
+
+static STATUS_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE),
+    step(line!("AT+CGMR"), 9).info(Simcom::firmware).on(IGNORE),
+    step(line!("AT+CPIN?"), 9).info(Simcom::cpin).on(IGNORE),
+    step(line!("AT+CREG?"), 9).info(Simcom::registration).on(IGNORE),
+    step(line!("AT+CGREG?"), 9).info(Simcom::registration).on(IGNORE),
+    step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(IGNORE),
+    step(line!("AT+CSQ"), 9).info(Simcom::signal).on(IGNORE),
+    step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
+];
+
+/// The file's name is made from its content, so a name that is there is the
+/// same content. A109: at most 3,072 bytes at once, with a pause.
+static STORE_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CCERTLIST"), 9)
+        .info(Simcom::certificate)
+        .when(|_, scope| scope.has(Arg::FileLen)),
+    step(line!("AT+CCERTDOWN=\"{file}\",{file.len}"), 30)
+        .data(Arg::FileContent)
+        .slices(3_072)
+        .when(|modem, scope| scope.has(Arg::FileLen) && !modem.found_file),
+];
+
+static DELETE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CCERTDELE=\"{file}\""), 9)];

@@ -1,0 +1,516 @@
+//! The SIMCom driver against the emulated modem, under virtual time.
+
+mod common;
+
+use common::{Heard, Rig, config, message};
+use hayes::{
+    File, FileKind, Machine, Operation,
+    mqtt::{
+        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
+        Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
+        Will,
+    },
+};
+use hayes_emulator::Quirk;
+use hayes_emulator::simcom::{self as emulated, BootState, Family, Sim};
+use hayes_simcom::{AuthOrder, Settings};
+
+const FAMILIES: [Family; 3] = [Family::Sim7600, Family::A76xx, Family::Sim767xx];
+
+fn connected(family: Family) -> Rig {
+    let mut rig = Rig::new(config(family));
+    rig.bring_up().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig
+}
+
+#[test]
+fn a_session_from_power_up_to_disconnect_with_each_family() {
+    for family in FAMILIES {
+        let mut rig = connected(family);
+        rig.subscribe("device-7/cmd").unwrap();
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            rig.publish("device-7/temp", b"21.5", qos).unwrap();
+        }
+        rig.publish("device-7/empty", b"", QoS::AtMostOnce).unwrap();
+        let payload = b"a\r\nOK\r\n> \"x\"\r\n+CMQTTRXEND: 0\r\n\0";
+        rig.deliver("device-7/cmd", payload);
+        assert_eq!(rig.events(), [message("device-7/cmd", payload)], "{}", rig.transcript());
+        rig.unsubscribe("device-7/cmd").unwrap();
+        rig.run(&hayes::Operation::Disconnect).unwrap();
+        assert_eq!(rig.publish("a", b"b", QoS::AtMostOnce), Err(Error::NotConnected));
+        let sent: Vec<_> = rig.broker.published().iter().map(|m| m.payload.clone()).collect();
+        assert_eq!(sent, [b"21.5".as_slice(), b"21.5", b"21.5", b"", payload]);
+    }
+}
+
+/// Publishes that may reach the broker from `payloads`, nothing else may.
+fn assert_only(rig: &Rig, payloads: &[&[u8]]) {
+    for message in rig.broker.published() {
+        assert!(
+            payloads.contains(&message.payload.as_slice()),
+            "published {}\n{}",
+            message.payload.escape_ascii(),
+            rig.transcript()
+        );
+    }
+}
+
+#[test]
+fn a_publish_dropped_anywhere_is_never_a_wrong_message_and_the_next_one_succeeds() {
+    for family in FAMILIES {
+        for steps in 0.. {
+            let mut rig = connected(family);
+            let before = rig.wire.len();
+            let first = hayes::mqtt::Publish::new("a/topic", b"first message").unwrap();
+            let first = first.qos(QoS::AtLeastOnce);
+            let mut count = 0;
+            let mut finished = true;
+            rig.start(&Operation::Publish(&first)).unwrap();
+            'pump: loop {
+                // One piece at a time, so that every place to drop is met.
+                let now = hayes::Instant::from_millis(rig.now);
+                while let Some(bytes) = rig.driver.transmit(Some(&Operation::Publish(&first)), now)
+                {
+                    if count == steps {
+                        finished = false;
+                        break 'pump;
+                    }
+                    count += 1;
+                    let byte = bytes[..1].to_vec();
+                    rig.driver.sent(1);
+                    rig.host.extend_from_slice(&byte);
+                    rig.wire.push((true, byte.clone()));
+                    rig.modem.receive(rig.now, &byte);
+                }
+                if rig.driver.outcome().is_some() {
+                    break;
+                }
+                if !rig.exchange(None) {
+                    rig.advance();
+                }
+            }
+            rig.driver.abandon(0);
+            rig.publish("a/topic", b"second", QoS::AtLeastOnce)
+                .unwrap_or_else(|e| panic!("{family:?} {steps}: {e}\n{}", rig.transcript()));
+            assert_only(&rig, &[b"first message", b"second"]);
+            let events = rig.events();
+            let unknown = events.contains(&Heard::Other("Unknown(\"publish\")".into()));
+            assert_eq!(unknown, !finished && count > 0, "{family:?} {steps} {events:?}");
+            assert!(rig.wire.len() > before);
+            if finished {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_size_of_the_reads_changes_nothing() {
+    let run = |chunk| {
+        let mut rig = Rig::new(config(Family::Sim7600));
+        rig.chunk = chunk;
+        rig.bring_up().unwrap();
+        rig.connect().unwrap();
+        rig.subscribe("#").unwrap();
+        for payload in [b"\r\nOK\r\n".as_slice(), b"> ", b"\0\x1a\x1b", &[b'x'; 3000]] {
+            rig.deliver("t/\u{fc}", payload);
+        }
+        rig.modem.lose(rig.now, 0, 1);
+        rig.idle(10_000);
+        (rig.events(), rig.host)
+    };
+    let whole = run(usize::MAX);
+    assert_eq!(whole.0.len(), 5);
+    for chunk in [1, 2, 3, 7, 16, 64] {
+        assert_eq!(run(chunk), whole, "{chunk}");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_after_its_time_is_not_credited_to_the_next_command() {
+    let mut rig = connected(Family::A76xx);
+    rig.broker.hold();
+    let result = rig.publish("t", b"late", QoS::AtLeastOnce);
+    assert!(matches!(result, Err(Error::Refused(_) | Error::NoResult(_))), "{result:?}");
+    rig.broker.resume();
+    let result = rig.publish("t", b"next", QoS::AtLeastOnce);
+    let reached = rig.broker.published().iter().any(|m| m.payload == b"next");
+    assert_eq!(result.is_ok(), reached, "{result:?}\n{}", rig.transcript());
+}
+
+#[test]
+fn a_pulled_cable_is_found_out_in_time_and_survived() {
+    let mut rig = connected(Family::Sim7600);
+    rig.plugged = false;
+    let before = rig.now;
+    let result = rig.publish("t", b"nobody hears", QoS::AtLeastOnce);
+    assert_eq!(result, Err(Error::NoResult("+CMQTTTOPIC")));
+    assert!(rig.now - before <= 10_000);
+    rig.plugged = true;
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.publish("t", b"heard", QoS::AtLeastOnce).unwrap();
+    assert_only(&rig, &[b"heard"]);
+}
+
+#[test]
+fn a_modem_that_restarts_fails_the_operation_at_once_and_a_connect_repairs_it() {
+    let mut rig = connected(Family::A76xx);
+    rig.broker.hold();
+    let publish = hayes::mqtt::Publish::new("t", b"x").unwrap().qos(QoS::AtLeastOnce);
+    rig.start(&Operation::Publish(&publish)).unwrap();
+    while rig.exchange(Some(&Operation::Publish(&publish))) {}
+    rig.modem.reboot(rig.now);
+    let mut outcome = None;
+    while outcome.is_none() {
+        while rig.exchange(Some(&Operation::Publish(&publish))) {}
+        outcome = rig.driver.outcome();
+        rig.advance();
+    }
+    assert_eq!(outcome, Some(Err(Error::Restarted)));
+    assert!(rig.events().contains(&Heard::Other("Restarted".into())));
+    rig.broker.resume();
+    rig.bring_up().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.publish("t", b"again", QoS::AtLeastOnce).unwrap();
+}
+
+#[test]
+fn a_host_that_restarts_finds_the_service_running_and_connects_anew() {
+    for family in FAMILIES {
+        let old = connected(family);
+        let mut rig = Rig::new(config(family));
+        rig.modem = old.modem;
+        rig.broker = old.broker;
+        rig.now = old.now;
+        rig.connect().unwrap_or_else(|e| panic!("{family:?} {e}\n{}", rig.transcript()));
+        rig.publish("t", b"x", QoS::AtLeastOnce).unwrap();
+    }
+}
+
+#[test]
+fn a_host_that_restarts_inside_a_data_phase_fills_it_up() {
+    let mut rig = connected(Family::Sim7600);
+    rig.modem.receive(rig.now, b"AT+CMQTTTOPIC=0,1000\r");
+    rig.modem.transmit(rig.now);
+    rig.driver = hayes_simcom::machine(hayes_simcom::Settings::new());
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.publish("t", b"x", QoS::AtLeastOnce).unwrap();
+    assert_only(&rig, &[b"x"]);
+}
+
+#[test]
+fn each_loss_is_one_event_with_its_cause() {
+    let lost = |loss: &str| Heard::Other(format!("Lost {{ session: 0, loss: {loss} }}"));
+    let mut rig = connected(Family::Sim7600);
+    rig.modem.lose(rig.now, 0, 2);
+    rig.idle(10);
+    assert_eq!(rig.events(), [lost("Closed(Some(2))")]);
+    assert_eq!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::NotConnected));
+    let before = rig.wire.len();
+    rig.connect().unwrap();
+    let starts = rig.wire[before..].iter().filter(|w| w.1.starts_with(b"AT+CMQTTSTART")).count();
+    assert_eq!(starts, 0, "after CONNLOST only CONNECT is needed again");
+
+    rig.modem.ping_failed(rig.now, 0, 17);
+    rig.idle(10);
+    assert_eq!(rig.events(), [lost("KeepAlive(Some(17))")]);
+
+    rig.connect().unwrap();
+    rig.modem.urc(rig.now, "+CMQTTNONET");
+    rig.idle(10);
+    assert_eq!(rig.events(), [lost("Network")]);
+
+    rig.modem.urc(rig.now, "+CGEV: ME PDN DEACT 1");
+    rig.modem.urc(rig.now, "+CIPEVENT: NETWORK CLOSED UNEXPECTEDLY");
+    rig.idle(10);
+    let network = Heard::Other("NetworkLost".into());
+    assert_eq!(rig.events(), [network.clone(), network]);
+}
+
+#[test]
+fn a_refusal_keeps_the_code_and_its_name() {
+    for (code, name, cause) in [
+        (3, "socket connect failed", Cause::Unreachable),
+        (25, "DNS error", Cause::Dns),
+        (30, "refused: user name or password", Cause::Credentials),
+        (34, "TLS session failed to open", Cause::Tls),
+        (99, "not in the manual", Cause::Unknown),
+    ] {
+        for family in FAMILIES {
+            let mut rig = Rig::new(config(family));
+            rig.bring_up().unwrap();
+            rig.broker.fail_next(code);
+            let code = Code::Vendor(code.into());
+            let refusal = Refusal { command: "+CMQTTCONNECT", code, name, cause };
+            assert_eq!(rig.connect(), Err(Error::Refused(refusal)), "{}", rig.transcript());
+            rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        }
+    }
+}
+
+#[test]
+fn what_the_modem_cannot_take_is_refused_before_a_byte_goes_out() {
+    let mut rig = connected(Family::Sim767xx);
+    let sent = rig.host.len();
+    let too_long = |field, max, actual| {
+        Err(Error::Field(FieldError { field, problem: Problem::TooLong { max, actual } }))
+    };
+    let payload = rig.publish("t", &[0; 4097], QoS::AtMostOnce);
+    assert_eq!(payload, too_long(Field::Payload, 4096, 4097));
+    let topic = rig.publish(&"t".repeat(1025), b"", QoS::AtMostOnce);
+    assert_eq!(topic, too_long(Field::Topic, 1024, 1025));
+    let filter = rig.subscribe(&"f".repeat(1025));
+    assert_eq!(filter, too_long(Field::TopicFilter, 1024, 1025));
+
+    let options = |id| ConnectOptions::new("broker.example", 1883, id).unwrap();
+    let mut connect = |options: &ConnectOptions<'_>| rig.run(&Operation::Connect(options));
+    let id = "i".repeat(129);
+    assert_eq!(connect(&options(&id)), too_long(Field::ClientId, 128, 129));
+    let empty = Err(Error::Field(FieldError { field: Field::ClientId, problem: Problem::Empty }));
+    assert_eq!(connect(&options("")), empty);
+    let long = "u".repeat(257);
+    let user = options("i").credentials(&long, None).unwrap();
+    assert_eq!(connect(&user), too_long(Field::User, 256, 257));
+    let retained = options("i").last_will(Will::new("w", b"x").unwrap().retain(true));
+    assert_eq!(connect(&retained), Err(Error::Unsupported(Feature::WillRetain)));
+    let keep_alive = options("i").keep_alive(65_000);
+    assert_eq!(connect(&keep_alive), too_long(Field::KeepAlive, 64_800, 65_000));
+    let will = options("i").last_will(Will::new("w", &[0; 1025]).unwrap());
+    assert_eq!(connect(&will), too_long(Field::WillPayload, 1024, 1025));
+    assert_eq!(
+        rig.run(&Operation::Subscribe(&[])).map_err(|e| e.to_string()),
+        Err("number of filters is empty".into())
+    );
+    assert_eq!(rig.host.len(), sent);
+}
+
+#[test]
+fn a_command_line_longer_than_the_modems_buffer_is_refused_before_a_byte_goes_out() {
+    let mut rig = connected(Family::Sim7600);
+    let sent = rig.host.len();
+    let (user, password) = ("u".repeat(256), "p".repeat(256));
+    let host = "h".repeat(100);
+    let options = ConnectOptions::new(&host, 1883, "i").unwrap();
+    let options = options.credentials(&user, Some(&password)).unwrap();
+    let result = rig.run(&Operation::Connect(&options));
+    let Err(Error::Field(FieldError { field: Field::CommandLine, .. })) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(rig.host.len(), sent);
+}
+
+#[test]
+fn several_filters_go_out_in_one_subscribe_where_the_modem_can() {
+    for family in FAMILIES {
+        let mut rig = connected(family);
+        let filters = ["a/#", "b/+", "c"].map(|f| Subscription::new(f, QoS::AtMostOnce).unwrap());
+        rig.run(&Operation::Subscribe(&filters)).unwrap();
+        for topic in ["a/1", "b/2", "c", "d"] {
+            rig.deliver(topic, b"x");
+        }
+        let expected = ["a/1", "b/2", "c"].map(|topic| message(topic, b"x"));
+        assert_eq!(rig.events(), expected, "{family:?}\n{}", rig.transcript());
+        let two_steps = rig.host.windows(9).filter(|w| w == b"SUBTOPIC=").count();
+        // The last one is the question whether it exists.
+        assert_eq!(two_steps, if family == Family::Sim767xx { 1 } else { 4 });
+        let filters = ["a/#", "b/+"].map(|f| TopicFilter::new(f).unwrap());
+        rig.run(&Operation::Unsubscribe(&filters)).unwrap();
+        rig.deliver("a/1", b"y");
+        rig.deliver("c", b"y");
+        assert_eq!(rig.events(), [message("c", b"y")]);
+    }
+}
+
+#[test]
+fn both_sessions_work_side_by_side() {
+    let mut rig = connected(Family::A76xx);
+    rig.subscribe("first").unwrap();
+    rig.driver.select(1).unwrap();
+    assert_eq!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::NotConnected));
+    let options = ConnectOptions::new("other.example", 1883, "device-8").unwrap();
+    rig.run(&Operation::Connect(&options)).unwrap();
+    rig.subscribe("second").unwrap();
+    rig.publish("first", b"from 1", QoS::AtLeastOnce).unwrap();
+    rig.driver.select(0).unwrap();
+    rig.publish("second", b"from 0", QoS::AtLeastOnce).unwrap();
+    rig.idle(1000);
+    let heard = |session, topic: &str, payload: &[u8]| {
+        Heard::Message(session, topic.into(), payload.to_vec())
+    };
+    assert_eq!(rig.events(), [heard(0, "first", b"from 1"), heard(1, "second", b"from 0")]);
+    rig.run(&Operation::Disconnect).unwrap();
+    rig.driver.select(1).unwrap();
+    rig.publish("t", b"still", QoS::AtLeastOnce).unwrap();
+    rig.run(&Operation::Disconnect).unwrap();
+}
+
+#[test]
+fn a_message_larger_than_the_inbox_is_announced_and_the_stream_stays_in_step() {
+    let mut rig = connected(Family::Sim7600);
+    rig.subscribe("#").unwrap();
+    for _ in 0..3 {
+        rig.deliver("big", &[b'\r'; 10_240]);
+    }
+    rig.deliver("small", b"x");
+    let events = rig.events();
+    let total: usize =
+        events.iter().filter(|e| matches!(e, Heard::Message(_, t, _) if t == "big")).count();
+    assert_eq!(total, 1);
+    assert!(
+        events.iter().any(|e| matches!(e, Heard::Other(o) if o.contains("count: 2, bytes: 20480"))),
+        "{events:?}"
+    );
+    assert!(events.contains(&message("small", b"x")), "{events:?}");
+}
+
+#[test]
+fn bring_up_waits_for_the_sim_and_unlocks_it() {
+    let mut config = config(Family::A76xx);
+    config.boot = BootState::ColdBoot;
+    config.sim_busy_asks = 4;
+    config.sim = Sim::Pin("4711".into());
+    let mut rig = Rig::new(config.clone());
+    assert_eq!(rig.bring_up(), Err(Error::Pin("its PIN")));
+    let network = Network::new().pin("4711").unwrap();
+    rig.run(&Operation::BringUp(&network)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.connect().unwrap();
+
+    let mut rig = Rig::new(config);
+    let network = Network::new().pin("0000").unwrap();
+    let result = rig.run(&Operation::BringUp(&network));
+    assert!(matches!(result, Err(Error::Pin(_) | Error::Refused(_))), "{result:?}");
+    let tries = rig.host.windows(9).filter(|w| w == b"AT+CPIN=\"").count();
+    assert_eq!(tries, 1, "three wrong tries lock a SIM");
+}
+
+#[test]
+fn bring_up_says_why_there_is_no_network() {
+    let mut config = config(Family::Sim7600);
+    config.registration = emulated::Registration::Denied;
+    let mut rig = Rig::with(config, Settings::new().bring_up_timeout(60));
+    assert_eq!(rig.bring_up(), Err(Error::NotRegistered(Registration::Denied)));
+    assert!((55_000..65_000).contains(&rig.now), "{}", rig.now);
+}
+
+#[test]
+fn an_access_point_is_written_only_if_it_differs() {
+    let mut rig = Rig::new(config(Family::A76xx));
+    let network = Network::new().apn("iot.example").unwrap();
+    rig.run(&Operation::BringUp(&network)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    let written = |rig: &Rig| rig.host.windows(12).filter(|w| w == b"AT+CGDCONT=1").count();
+    assert_eq!(written(&rig), 1);
+    rig.run(&Operation::BringUp(&network)).unwrap();
+    assert_eq!(written(&rig), 1);
+}
+
+#[test]
+fn the_order_of_an_access_points_credentials_must_be_chosen() {
+    let network = Network::new().apn("iot.example").unwrap();
+    let network = network.credentials(AuthType::Pap, "user", "secret").unwrap();
+    let operation = Operation::BringUp(&network);
+    let mut rig = Rig::new(config(Family::A76xx));
+    assert_eq!(rig.run(&operation), Err(Error::Unsupported(Feature::Setting("AuthOrder"))));
+    assert!(rig.host.is_empty());
+    for (order, line) in [
+        (AuthOrder::UserFirst, "AT+CGAUTH=1,1,\"user\",\"secret\"\r"),
+        (AuthOrder::PasswordFirst, "AT+CGAUTH=1,1,\"secret\",\"user\"\r"),
+    ] {
+        let mut rig = Rig::with(config(Family::A76xx), Settings::new().auth_order(order));
+        rig.run(&operation).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        assert!(String::from_utf8_lossy(&rig.host).contains(line));
+    }
+}
+
+#[test]
+fn nothing_answers_and_bring_up_says_so_within_its_time() {
+    let mut rig = Rig::with(config(Family::A76xx), Settings::new().bring_up_timeout(30));
+    rig.plugged = false;
+    assert_eq!(rig.bring_up(), Err(Error::Unresponsive));
+    assert!(rig.now <= 32_000, "{}", rig.now);
+}
+
+#[test]
+fn an_operation_dropped_while_it_waits_leaves_the_modem_usable() {
+    let publish = Publish::new("a/topic", b"first message").unwrap().qos(QoS::AtLeastOnce);
+    let filters = [Subscription::new("x/#", QoS::AtLeastOnce).unwrap()];
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let operations = [
+        Operation::Publish(&publish),
+        Operation::Subscribe(&filters),
+        Operation::Connect(&options),
+        Operation::Disconnect,
+        Operation::Status,
+    ];
+    for (family, operation) in FAMILIES.into_iter().flat_map(|f| operations.map(|o| (f, o))) {
+        for turns in 0..120 {
+            let mut rig = connected(family);
+            let mut left: u32 = turns;
+            rig.run_and_drop(&operation, |_| {
+                let stop = left == 0;
+                left = left.saturating_sub(1);
+                stop
+            });
+            rig.connect().unwrap_or_else(|e| {
+                panic!("{family:?} {:?} {turns}: {e}\n{}", operation.verb(), rig.transcript())
+            });
+            rig.publish("a/topic", b"second", QoS::AtLeastOnce).unwrap();
+            assert_only(&rig, &[b"first message", b"second"]);
+        }
+    }
+}
+
+#[test]
+fn certificates_are_stored_once_and_every_setting_is_checked() {
+    let pem = [&b"-----BEGIN CERTIFICATE-----\n"[..], &[b'A'; 4_000], b"\n"].concat();
+    let tls = Tls::with_ca(Credential::Pem(&pem)).client(
+        Credential::Pem(b"-----BEGIN CERTIFICATE-----\nB\n"),
+        Credential::Pem(b"-----BEGIN PRIVATE KEY-----\nC\n"),
+    );
+    let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap().tls(tls);
+    for family in FAMILIES {
+        let mut rig = Rig::new(config(family));
+        for _ in 0..2 {
+            for (kind, content) in
+                [(FileKind::Ca, &pem[..]), (FileKind::Cert, b"B"), (FileKind::Key, b"C")]
+            {
+                let file = File { kind, content: Credential::Pem(content) };
+                rig.run(&Operation::Store(file))
+                    .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+            }
+        }
+        let host = String::from_utf8_lossy(&rig.host).into_owned();
+        assert_eq!(host.matches("AT+CCERTDOWN=").count(), 3);
+        for (kind, content) in [
+            (FileKind::Cert, &b"-----BEGIN CERTIFICATE-----\nB\n"[..]),
+            (FileKind::Key, b"-----BEGIN PRIVATE KEY-----\nC\n"),
+        ] {
+            rig.run(&Operation::Store(File { kind, content: Credential::Pem(content) })).unwrap();
+        }
+        rig.run(&Operation::Connect(&options))
+            .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        let host = String::from_utf8_lossy(&rig.host).into_owned();
+        for line in [
+            "AT+CSSLCFG=\"sslversion\",0,3\r",
+            "AT+CSSLCFG=\"authmode\",0,2\r",
+            "AT+CSSLCFG=\"ignorelocaltime\",0,1\r",
+            "AT+CSSLCFG=\"enableSNI\",0,1\r",
+            "AT+CMQTTSSLCFG=0,0\r",
+        ] {
+            assert!(host.contains(line), "{line}");
+        }
+        assert!(host.contains("\"tcp://broker.example:8883\""));
+    }
+}
+
+#[test]
+fn an_old_firmware_that_refuses_a_tls_setting_is_named_and_never_downgraded() {
+    let mut config = config(Family::Sim7600);
+    config.quirks.insert(Quirk::NoSslversion);
+    let mut rig = Rig::new(config);
+    let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap();
+    let options = options.tls(Tls::insecure());
+    let result = rig.run(&Operation::Connect(&options));
+    assert_eq!(result, Err(Error::Unsupported(Feature::Setting("sslversion"))));
+    assert!(rig.broker.connects().is_empty());
+}

@@ -383,10 +383,8 @@ impl<const N: usize> Inbox<N> {
     /// The header at `at`; one that would not fit there was never written.
     fn header(&self, at: usize) -> Option<Header> {
         let kind = *KINDS.get(usize::from(*self.ring.get(at)?))?;
-        let bytes = self.ring.get(at..)?.first_chunk::<HEADER>();
-        let Some([_, tag, t0, t1, v0, v1, v2, v3, r0, r1, r2, r3]) = bytes else {
-            return None;
-        };
+        let bytes = self.ring.get(at..)?.first_chunk::<HEADER>()?;
+        let [_, tag, t0, t1, v0, v1, v2, v3, r0, r1, r2, r3] = bytes;
         Some(Header {
             kind,
             tag: *tag,

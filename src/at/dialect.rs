@@ -75,6 +75,47 @@ pub enum Urc<'a> {
     Other,
 }
 
+/// A message that stands in one line without a count of its bytes, in the
+/// dialects of a vendor's other modems. Nothing tells such a payload from the
+/// end of the line, so no driver is made of it; whoever reads a recorded
+/// dialogue takes it for what it looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uncounted<'a> {
+    /// Session.
+    pub session: u8,
+    /// The topic.
+    pub topic: &'a [u8],
+    /// The payload.
+    pub payload: Encoding<'a>,
+}
+
+/// How a payload is written in a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding<'a> {
+    /// As it is.
+    Plain(&'a [u8]),
+    /// Two hex digits a byte.
+    Hex(&'a [u8]),
+}
+
+impl Encoding<'_> {
+    /// Length of the payload in bytes.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        let bytes = match self {
+            Self::Plain(bytes) => bytes.len(),
+            Self::Hex(digits) => digits.len() / 2,
+        };
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there is no payload.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// One kind of unsolicited line.
 #[derive(Clone, Copy, Debug)]
 pub struct UrcRow {
@@ -147,20 +188,24 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
     {
         return Reading::Urc(urc);
     }
-    match open {
-        None => Reading::Urc(Urc::Other),
-        Some(open) if own.is_none() && is_foreign(open, &line) && !D::is_information(line.name) => {
-            Reading::Urc(Urc::Other)
-        }
-        Some(_) => Reading::Info(line),
+    let Some(open) = open else { return Reading::Urc(Urc::Other) };
+    if own.is_some() || D::is_information(line.name) {
+        return Reading::Info(line);
     }
+    if open.name.get(1..) == Some(line.name) {
+        // The first byte was lost on the way (seen with +CMQTTPUB).
+        return result_code::<D>(open, &line).map_or(Reading::Info(line), Reading::Result);
+    }
+    if is_foreign(open, &line) { Reading::Urc(Urc::Other) } else { Reading::Info(line) }
 }
 
 /// An extended command answers under its own name, so an extended name of
-/// another kind is not its answer. Text without such a name may be.
+/// another kind is not its answer. Text without such a name may be. `AT` and
+/// `ATE0` give no information at all.
 fn is_foreign(open: &Open<'_>, line: &Line<'_>) -> bool {
     let extended = |name: &[u8]| name.first().is_some_and(|b| b"+*^%$#&".contains(b));
-    extended(open.name) && extended(line.name)
+    let silent = open.name == b"AT" || open.name.starts_with(b"ATE");
+    silent || (extended(open.name) && extended(line.name))
 }
 
 fn result_code<D: Dialect>(open: &Open<'_>, line: &Line<'_>) -> Option<i32> {
@@ -168,7 +213,13 @@ fn result_code<D: Dialect>(open: &Open<'_>, line: &Line<'_>) -> Option<i32> {
         return None;
     }
     let row = result_row::<D>(open.name)?;
-    line.fields().nth(row.code_at.into())?.signed()
+    let mut fields = line.fields();
+    // What stands before the code is a number too: `+CMQTTCFG: "cid",1` is
+    // information.
+    for _ in 0..row.code_at {
+        fields.signed()?;
+    }
+    fields.signed()
 }
 
 /// The row of a command that prints a result line.
@@ -415,6 +466,11 @@ pub trait Dialect: Sized + 'static {
     /// Whether a line that begins so may have a mark with data behind it.
     fn may_be_inline(_line: &[u8]) -> bool {
         false
+    }
+
+    /// The message in a line without a count, see [`Uncounted`].
+    fn uncounted<'a>(_line: &Line<'a>) -> Option<Uncounted<'a>> {
+        None
     }
 
     /// The steps of a script.

@@ -13,6 +13,8 @@
 //!    after the mark, is never scanned, and ends by its count alone.
 //! 5. A prompt is one only as the first byte of a line and only while armed.
 
+use heapless::Vec;
+
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 
@@ -50,8 +52,7 @@ enum State {
 /// Splits a byte stream into [`Frame`]s. `N` is the longest line it can keep.
 #[derive(Clone, Debug)]
 pub struct Framer<const N: usize> {
-    line: [u8; N],
-    len: usize,
+    line: Vec<u8, N>,
     state: State,
     /// The line in the buffer was handed out; the next byte begins a new one.
     taken: bool,
@@ -69,8 +70,7 @@ impl<const N: usize> Framer<N> {
     #[must_use]
     pub const fn new(mark: Option<u8>) -> Self {
         Self {
-            line: [0; N],
-            len: 0,
+            line: Vec::new(),
             state: State::Line,
             taken: false,
             after_cr: false,
@@ -120,6 +120,16 @@ impl<const N: usize> Framer<N> {
         }
     }
 
+    /// Whether a line has begun and not ended.
+    #[must_use]
+    pub fn is_in_line(&self) -> bool {
+        match self.state {
+            State::Line => !self.taken && !self.line.is_empty(),
+            State::Overflow(_) => true,
+            State::Swallow | State::Data(_) | State::Inline(_) => false,
+        }
+    }
+
     /// Gives up on announced data that did not come; the next byte begins a
     /// line.
     pub fn forget_data(&mut self) {
@@ -139,7 +149,7 @@ impl<const N: usize> Framer<N> {
         loop {
             match self.state {
                 State::Line => {
-                    if self.len == 0 && self.skip_to_content(input)? {
+                    if self.line.is_empty() && self.skip_to_content(input)? {
                         return Some(Frame::Prompt);
                     }
                     return self.read_line(input);
@@ -175,7 +185,7 @@ impl<const N: usize> Framer<N> {
     }
 
     fn begin_content(&mut self) {
-        self.len = 0;
+        self.line.clear();
         self.marks = true;
     }
 
@@ -205,7 +215,7 @@ impl<const N: usize> Framer<N> {
         let Some(at) = bytes.iter().position(|b| *b == CR || *b == LF || *b == mark) else {
             *input = &[];
             if !self.append(bytes) {
-                self.state = State::Overflow(length(self.len, bytes));
+                self.state = State::Overflow(length(self.line.len(), bytes));
             }
             return None;
         };
@@ -213,24 +223,24 @@ impl<const N: usize> Framer<N> {
         let (end, rest) = rest.split_first()?;
         *input = rest;
         if *end != CR && *end != LF {
-            let length = length(self.len, part).saturating_add(1);
+            let length = length(self.line.len(), part).saturating_add(1);
             if !self.append(part) || !self.append(&[*end]) {
                 return self.read_overflow(input, length);
             }
-            return Some(Frame::Marked(self.line.get(..self.len).unwrap_or_default()));
+            return Some(Frame::Marked(&self.line));
         }
         self.after_cr = *end == CR;
-        if self.len == 0 && part.len() <= N {
+        if self.line.is_empty() && part.len() <= N {
             self.marks = true;
             return Some(Frame::Line(part));
         }
         if !self.append(part) {
-            let length = length(self.len, part);
+            let length = length(self.line.len(), part);
             self.begin_line();
             return Some(Frame::Overflow(length));
         }
         self.taken = true;
-        Some(Frame::Line(self.line.get(..self.len).unwrap_or_default()))
+        Some(Frame::Line(&self.line))
     }
 
     fn read_overflow<'f>(&mut self, input: &mut &[u8], before: u32) -> Option<Frame<'f>> {
@@ -246,13 +256,7 @@ impl<const N: usize> Framer<N> {
 
     /// Keeps `part`; `false`, and nothing kept, if it does not fit.
     fn append(&mut self, part: &[u8]) -> bool {
-        let end = self.len.saturating_add(part.len());
-        let Some(room) = self.line.get_mut(self.len..end) else {
-            return false;
-        };
-        room.copy_from_slice(part);
-        self.len = end;
-        true
+        self.line.extend_from_slice(part).is_ok()
     }
 }
 

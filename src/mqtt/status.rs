@@ -184,7 +184,7 @@ pub enum SimState {
 }
 
 /// How the modem is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// Model, as the modem names it.
     pub model: Text<24>,

@@ -2,40 +2,38 @@
 
 use core::fmt;
 
-/// Up to `N` bytes of text, owned. What does not fit was cut at `N`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: u8,
-}
+use heapless::String;
+
+/// Up to `N` bytes of ASCII text, owned.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text<const N: usize>(String<N>);
 
 impl<const N: usize> Text<N> {
     /// No text.
-    pub const EMPTY: Self = Self { bytes: [0; N], len: 0 };
+    pub const EMPTY: Self = Self(String::new());
 
     /// The printable ASCII of `bytes`, cut at `N`.
     #[must_use]
     pub fn from_ascii(bytes: &[u8]) -> Self {
-        let mut text = Self::EMPTY;
-        let printable = bytes.iter().filter(|b| (0x20..0x7f).contains(*b));
-        for (slot, byte) in text.bytes.iter_mut().zip(printable) {
-            *slot = *byte;
-            text.len = text.len.saturating_add(1);
+        let mut text = String::new();
+        for byte in bytes.iter().filter(|b| (0x20..0x7f).contains(*b)) {
+            if text.push(char::from(*byte)).is_err() {
+                break;
+            }
         }
-        text
+        Self(text)
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        let bytes = self.bytes.get(..usize::from(self.len)).unwrap_or_default();
-        core::str::from_utf8(bytes).unwrap_or_default()
+        &self.0
     }
 
     /// Whether there is none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 

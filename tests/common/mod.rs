@@ -124,7 +124,7 @@ impl Rig {
     pub fn run(&mut self, operation: &Operation<'_>) -> Result<(), Error> {
         self.start(operation)?;
         let began = self.now;
-        loop {
+        for _ in 0..100_000 {
             while self.exchange(Some(operation)) {}
             if let Some(outcome) = self.driver.outcome() {
                 return outcome;
@@ -132,6 +132,7 @@ impl Rig {
             assert!(self.advance(), "{:?} hangs: nothing is due", operation.verb());
             assert!(self.now - began < HANGS, "{:?} hangs: an hour has passed", operation.verb());
         }
+        panic!("{:?} spins", operation.verb());
     }
 
     /// Runs an operation until `stop`, then drops it as a dropped future does.

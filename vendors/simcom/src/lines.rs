@@ -7,8 +7,8 @@
 
 use hayes::{
     at::{
-        dialect::{ResultRow, Urc, UrcRow},
-        line::Line,
+        dialect::{Encoding, ResultRow, Uncounted, Urc, UrcRow},
+        line::{Line, Value},
     },
     mqtt::Loss,
 };
@@ -63,9 +63,10 @@ pub(crate) const URCS: &[UrcRow] = &[
     // The SM and CMQ dialects of SIM7000/7080 and SIM7020, which share boards
     // and logs with these modems.
     row("+SMSTATE", sm_state),
-    row("+SMSUB", other),
+    distinct("+SMSUB", quoted_first),
     row("+CMQDISCON", cmq_lost),
-    row("+CMQPUB", other),
+    distinct("+CMQPUB", quoted_second),
+    row("+PDP", pdp),
     row("DOWNLOAD", prompt),
 ];
 
@@ -139,6 +140,22 @@ fn sm_state<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
     Some(if offline { lost } else { Urc::Other })
 }
 
+/// Tells a message from the ranges that answer `AT+SMSUB=?`.
+fn quoted_first<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    line.text().starts_with(b"\"").then_some(Urc::Other)
+}
+
+/// The same for `AT+CMQPUB=?`.
+fn quoted_second<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    matches!(line.fields().nth(1)?, Value::Quoted(_)).then_some(Urc::Other)
+}
+
+/// `+PDP: DEACT`, of the SIM800 and its descendants.
+fn pdp<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
+    let lost = line.text().ends_with(b"DEACT");
+    Some(if lost { Urc::NetworkLost { service: false } } else { Urc::Other })
+}
+
 fn cmq_lost<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
     Some(Urc::Lost { session: line.fields().index()?, loss: Loss::Closed(None) })
 }
@@ -179,6 +196,8 @@ pub(crate) const RESULTS: &[ResultRow] = &[
     result("+NETOPEN", 0, true),
     result("+NETCLOSE", 0, true),
     result("+CIPOPEN", 1, true),
+    // SIM7000/7080.
+    result("+CAOPEN", 1, false),
 ];
 
 /// The line of argtopic mode up to the quote that opens the payload:
@@ -200,6 +219,39 @@ pub(crate) fn may_be_inline(line: &[u8]) -> bool {
 }
 
 const RECEIVED: &[u8] = b"+CMQTTRECV:";
+
+/// Messages without a count: argtopic mode without its length (EX100), the SM
+/// dialect (SIM7070/7080/7090 AT manual V1.05, ch. 17) and the CMQ dialect of
+/// the SIM7020, where the count is of hex digits or of the text (seen).
+pub(crate) fn uncounted<'a>(line: &Line<'a>) -> Option<Uncounted<'a>> {
+    let mut fields = line.fields();
+    match line.name {
+        b"+CMQTTRECV" => {
+            let (index, rest) = split(line.text(), b',')?;
+            plain(u8::try_from(number(index)?).ok()?, rest)
+        }
+        b"+SMSUB" => plain(0, line.text()),
+        b"+CMQPUB" => {
+            let session = fields.index()?;
+            let topic = fields.next()?.bytes();
+            let (count, data) = (fields.nth(3)?.unsigned()?, fields.next()?.bytes());
+            let counted = usize::try_from(count) == Ok(data.len());
+            let hex = data.len() % 2 == 0 && data.iter().all(u8::is_ascii_hexdigit);
+            let payload = if hex { Encoding::Hex(data) } else { Encoding::Plain(data) };
+            counted.then_some(Uncounted { session, topic, payload })
+        }
+        _ => None,
+    }
+}
+
+/// `"topic","payload"`; quotes in the payload are content.
+fn plain(session: u8, text: &[u8]) -> Option<Uncounted<'_>> {
+    let inside = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    let at = inside.windows(3).position(|part| part == b"\",\"")?;
+    let (topic, payload) = inside.split_at_checked(at)?;
+    let payload = Encoding::Plain(payload.get(3..)?);
+    Some(Uncounted { session, topic, payload })
+}
 
 fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let (head, tail) = bytes.split_at_checked(bytes.iter().position(|b| *b == at)?)?;

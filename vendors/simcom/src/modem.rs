@@ -6,7 +6,7 @@ use hayes::{
     Operation, Verb,
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
-        dialect::{Answer, Dialect, ResultRow, Step, Then, Urc, UrcRow},
+        dialect::{Answer, Dialect, ResultRow, Step, Then, Uncounted, Urc, UrcRow},
         line::Line,
     },
     mqtt::{
@@ -252,6 +252,17 @@ impl Simcom {
         }
     }
 
+    /// Everything but START answers ERROR while the service is not started
+    /// (A109, A767).
+    pub(crate) fn asked(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Silence => return Then::Fail,
+            Answer::Failed(_) => self.service = Service::Stopped,
+            Answer::Ok => {}
+        }
+        Then::Next
+    }
+
     pub(crate) fn released(&mut self, answer: Answer) -> Then {
         if let Some(client) = self.client() {
             *client = Client::default();
@@ -393,6 +404,10 @@ impl Dialect for Simcom {
 
     fn may_be_inline(line: &[u8]) -> bool {
         lines::may_be_inline(line)
+    }
+
+    fn uncounted<'a>(line: &Line<'a>) -> Option<Uncounted<'a>> {
+        lines::uncounted(line)
     }
 
     fn script(&self, script: u8) -> &'static [Step<Self>] {
@@ -570,14 +585,15 @@ impl Dialect for Simcom {
     fn status(&self) -> Status {
         let registered = self.registrations.iter().copied().find(|one| one.is_registered());
         let known = self.registrations.iter().copied().find(|one| *one != Registration::Unknown);
-        let mut status = Status::default();
-        status.model = self.model;
-        status.firmware = self.firmware;
-        status.sim = self.sim;
-        status.registration = registered.or(known).unwrap_or_default();
-        status.signal_dbm = self.signal_dbm;
-        status.address = self.address;
-        status
+        Status {
+            model: self.model.clone(),
+            firmware: self.firmware.clone(),
+            sim: self.sim,
+            registration: registered.or(known).unwrap_or_default(),
+            signal_dbm: self.signal_dbm,
+            address: self.address,
+            ..Status::default()
+        }
     }
 }
 

@@ -189,7 +189,7 @@ static CONNECT_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CMQTTDISC?"), 9)
         .info(Simcom::leftover)
         .when(|modem, _| modem.service == Service::Unknown)
-        .on(IGNORE),
+        .then(Simcom::asked),
     step(line!("AT+CMQTTDISC={session},60"), 130)
         .when(|modem, scope| modem.may_be_connected(scope.session))
         .on(IGNORE),

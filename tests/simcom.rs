@@ -145,8 +145,8 @@ fn a_pulled_cable_is_found_out_in_time_and_survived() {
     rig.plugged = false;
     let before = rig.now;
     let result = rig.publish("t", b"nobody hears", QoS::AtLeastOnce);
-    assert_eq!(result, Err(Error::NoResult("+CMQTTTOPIC")));
-    assert!(rig.now - before <= 10_000);
+    assert_eq!(result, Err(Error::Unresponsive));
+    assert!(rig.now - before <= 45_000, "{}", rig.now - before);
     rig.plugged = true;
     rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
     rig.publish("t", b"heard", QoS::AtLeastOnce).unwrap();

@@ -200,12 +200,12 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
 }
 
 /// An extended command answers under its own name, so an extended name of
-/// another kind is not its answer. Text without such a name may be. `AT` and
-/// `ATE0` give no information at all.
+/// another kind is not its answer. Text without such a name may be. Of the
+/// basic commands `AT` and `ATE0` give no information, `ATI` and `AT&V` any.
 fn is_foreign(open: &Open<'_>, line: &Line<'_>) -> bool {
-    let extended = |name: &[u8]| name.first().is_some_and(|b| b"+*^%$#&".contains(b));
+    let extended = |name: &[u8]| name.first().is_some_and(|b| b"+*^%$#".contains(b));
     let silent = open.name == b"AT" || open.name.starts_with(b"ATE");
-    silent || (extended(open.name) && extended(line.name))
+    silent || (extended(open.name) && (extended(line.name) || line.name.starts_with(b"&")))
 }
 
 fn result_code<D: Dialect>(open: &Open<'_>, line: &Line<'_>) -> Option<i32> {
@@ -523,6 +523,10 @@ pub trait Dialect: Sized + 'static {
 
     /// The modem restarted: what was known of it is void.
     fn restarted(&mut self);
+
+    /// A command went without an answer, or an operation was dropped half-way:
+    /// what it was to change may have changed.
+    fn unsure(&mut self);
 
     /// The connection of a session, or the network, is gone.
     fn lost(&mut self, session: Option<u8>, service: bool);

@@ -71,8 +71,11 @@ struct Run {
     items: u8,
     tries: u8,
     until: Instant,
-    /// The sync script, before the operation's own.
+    /// The sync script runs, and where to go on after it: script, step, item.
     sync: bool,
+    resume: (u8, u8, u8),
+    /// A command that got no answer was repeated already.
+    repeated: bool,
     /// The caller is gone.
     abandoned: bool,
     /// Something that may have an effect was sent.
@@ -386,6 +389,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 tries: 0,
                 until: Instant::from_millis(0),
                 sync: false,
+                resume: (0, 0, 0),
+                repeated: false,
                 abandoned: false,
                 begun: false,
             },
@@ -450,28 +455,42 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn begin(&mut self, verb: Verb, operation: &Operation<'_>) {
-        let sync = !self.synced;
         self.run = Run {
             verb,
-            script: if sync { D::sync(self.fresh) } else { self.dialect.script_of(verb) },
+            script: self.dialect.script_of(verb),
             step: 0,
             item: 0,
             items: u8::try_from(operation.items()).unwrap_or(u8::MAX),
             tries: 0,
             until: self.now.after_millis(self.dialect.patience_ms(verb)),
-            sync,
+            sync: false,
+            resume: (0, 0, 0),
+            repeated: false,
             abandoned: false,
             begun: false,
         };
         self.stage = Stage::Ready(None);
-        if self.open_data {
-            self.flush(self.run.script);
+        if !self.synced {
+            self.synchronize();
         }
         if verb == Verb::Connect {
             self.set_link(self.session, LinkState::Connecting);
         }
         let scope = self.scope(operation);
         self.dialect.begin(&scope);
+    }
+
+    /// Runs the sync script, then goes on where the run is now.
+    fn synchronize(&mut self) {
+        let Run { script, step, item, .. } = self.run;
+        self.run.resume = (script, step, item);
+        self.run.sync = true;
+        let sync = D::sync(self.fresh);
+        if self.open_data {
+            self.flush(sync);
+        } else {
+            self.goto(sync);
+        }
     }
 
     fn flush(&mut self, script: u8) {
@@ -533,7 +552,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.run.sync = false;
                 self.synced = true;
                 self.fresh = false;
-                self.goto(self.dialect.script_of(self.run.verb));
+                let (script, step, item) = self.run.resume;
+                self.goto(script);
+                self.run.step = step;
+                self.run.item = item;
             } else {
                 self.finish();
             }
@@ -830,8 +852,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
         if self.run.abandoned {
             self.end_run();
-        } else if self.run.sync || self.run.verb == Verb::BringUp {
-            self.run.sync = true;
+        } else if self.run.verb == Verb::BringUp {
+            self.goto(self.dialect.script_of(Verb::BringUp));
+            self.synchronize();
+        } else if self.run.sync && !self.run.repeated {
             self.goto(D::sync(true));
         } else {
             self.conclude(Err(Error::Restarted));
@@ -917,6 +941,14 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.end_run();
             return;
         }
+        let lost = answer == Answer::Silence && !self.exchange.required && !self.exchange.prompted;
+        if lost && !self.run.sync && !self.run.repeated {
+            // The command or its answer was lost on the wire. It has no
+            // effect that a repetition would double.
+            self.run.repeated = true;
+            self.synchronize();
+            return;
+        }
         match self.step() {
             Some(step) => self.go_on(step, answer),
             None => self.end_run(),
@@ -997,6 +1029,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         };
         if answer == Answer::Silence {
             self.synced = false;
+            self.dialect.unsure();
         }
         if let Some(loss) = loss.filter(|_| connected) {
             self.lose(self.session, loss);
@@ -1054,6 +1087,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         if self.run.verb == Verb::Connect {
             self.set_link(self.session, LinkState::Idle);
         }
+        self.dialect.unsure();
         self.stage = Stage::Idle;
         self.exchange = Exchange::NONE;
     }

@@ -189,6 +189,8 @@ struct Command<const LINE: usize> {
     result: Option<i32>,
     echoed: bool,
     prompted: bool,
+    /// It has got all the data that it announced.
+    fed: bool,
     /// It gave information under its own name.
     informed: bool,
     /// The modem restarted since: it need not be answered any more.
@@ -279,13 +281,27 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
     // ---- the host ------------------------------------------------------
 
     fn host(&mut self, byte: u8, seen: &mut impl FnMut(Seen<'_>)) {
-        if self.command.as_ref().is_some_and(|command| command.prompted) {
-            self.echo.entered(byte);
+        if self.command.as_ref().is_some_and(|command| command.prompted && !command.fed) {
+            self.data(byte);
         } else if byte == b'\r' || byte == b'\n' {
             self.command_line(seen);
         } else if byte >= b' ' {
             // What is longer is longer than any echo that can be read.
             let _ = self.typed.push(byte);
+        }
+    }
+
+    /// A byte at a prompt. `AT` behind as many bytes as the command announced
+    /// begins the next command, though the record has no final result.
+    fn data(&mut self, byte: u8) {
+        self.echo.entered(byte);
+        let Some(command) = &mut self.command else { return };
+        let end = self.echo.data.len().saturating_sub(2);
+        let Some((data, last)) = self.echo.data.split_at_checked(end) else { return };
+        if last.eq_ignore_ascii_case(b"AT") && announces(&self.line, data) {
+            command.fed = true;
+            self.typed = Vec::from_slice(last).unwrap_or_default();
+            self.echo.data.truncate(end);
         }
     }
 
@@ -312,16 +328,23 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             (Some(code), _) => {
                 seen(Seen::Result { name: &command.name, ok: code == 0, code: Some(code) });
             }
-            (None, Some(row)) if row.required => self.owe(row, command.index, true),
+            (None, Some(row)) if row.required => self.owe(row, command.index),
             _ => {}
         }
     }
 
-    fn owe(&mut self, row: &'static ResultRow, index: Option<u32>, doubtful: bool) {
+    fn owe(&mut self, row: &'static ResultRow, index: Option<u32>) {
         if self.owed.is_full() {
             self.owed.remove(0);
         }
-        let _ = self.owed.push(Owed { row, index, doubtful });
+        let _ = self.owed.push(Owed { row, index, doubtful: false });
+    }
+
+    /// A command has got its answer: older ones of its kind may never get one.
+    fn doubt(&mut self, row: &'static ResultRow, index: Option<u32>) {
+        for owed in &mut self.owed {
+            owed.doubtful |= owed.row.name == row.name && owed.index == index;
+        }
     }
 
     fn awaits_echo(&self) -> bool {
@@ -423,11 +446,21 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         let Some(command) = self.command.take() else { return };
         self.echo.clear(false);
         self.booting = None;
-        match (result, command.row, command.result) {
-            (Ok(()), Some(row), None) if row.required => {
-                self.owe(row, command.index, false);
+        if !self.typed.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(b"AT")) {
+            // Data to a prompt that the record does not show.
+            self.typed.clear();
+        }
+        let accepted = result.is_ok() && command.result.is_none();
+        match command.row {
+            Some(row) if row.required && accepted => {
+                self.owe(row, command.index);
                 self.accepted = true;
+                return;
             }
+            Some(row) => self.doubt(row, command.index),
+            None => {}
+        }
+        match (result, command.row, command.result) {
             (Ok(()), _, code) => {
                 let ok = code.is_none_or(|code| code == 0);
                 seen(Seen::Result { name: &command.name, ok, code });
@@ -461,12 +494,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         };
         let found = self.owed.iter().enumerate().find_map(|(at, owed)| Some((at, fits(owed)?)));
         let Some((at, code)) = found else { return false };
-        let owed = self.owed.remove(at);
-        let name = owed.row.name;
-        for other in &mut self.owed {
-            other.doubtful |= other.row.name == name && other.index == owed.index;
-        }
-        seen(Seen::Result { name: name.as_bytes(), ok: code == 0, code: Some(code) });
+        let Owed { row, index, .. } = self.owed.remove(at);
+        self.doubt(row, index);
+        seen(Seen::Result { name: row.name.as_bytes(), ok: code == 0, code: Some(code) });
         true
     }
 
@@ -716,6 +746,7 @@ impl<const LINE: usize> Command<LINE> {
             result: None,
             echoed: false,
             prompted: false,
+            fed: false,
             informed: false,
             void: false,
         }
@@ -801,6 +832,17 @@ impl<const N: usize> DataEcho<N> {
         let mut lines = self.data.split(|b| matches!(b, b'\r' | b'\n'));
         lines.any(|line| raw == line || resembles(raw, line))
     }
+}
+
+/// Whether one of the numbers in a command line is the length of `data`, line
+/// ends behind them not counted.
+fn announces(line: &[u8], data: &[u8]) -> bool {
+    let lengths = line.split(|b| !b.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    let mut lengths = lengths.filter_map(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
+    lengths.any(|length: usize| {
+        let rest = length.checked_sub(1).and_then(|last| data.get(last..)?.get(1..));
+        rest.is_some_and(|rest| rest.iter().all(|b| matches!(b, b'\r' | b'\n')))
+    })
 }
 
 /// Whether `part` can be what damage has left of `whole`: its beginning, its

@@ -38,6 +38,30 @@ pub struct Rig {
     pub wire: Vec<(bool, Vec<u8>)>,
     /// Whether bytes reach the other side.
     pub plugged: bool,
+    /// What happens to one byte on its way.
+    pub trouble: Option<Trouble>,
+    /// Bytes that went each way since the trouble was set.
+    passed: [usize; 2],
+}
+
+/// What happens to the byte at `at` on its way, counted from when it was set.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// From the host to the modem, or the other way.
+    pub to_modem: bool,
+    pub at: usize,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub enum Kind {
+    Drop,
+    Garble,
+    Repeat,
+    /// These bytes come before it.
+    Insert(Vec<u8>),
+    /// Nothing passes any more, in either direction.
+    Unplug,
 }
 
 impl Rig {
@@ -55,7 +79,45 @@ impl Rig {
             host: Vec::new(),
             wire: Vec::new(),
             plugged: true,
+            trouble: None,
+            passed: [0; 2],
         }
+    }
+
+    pub fn trouble(&mut self, to_modem: bool, at: usize, kind: Kind) {
+        self.passed = [0; 2];
+        self.trouble = Some(Trouble { to_modem, at, kind });
+    }
+
+    /// How many bytes passed in that direction since the trouble was set.
+    pub fn passed(&self, to_modem: bool) -> usize {
+        self.passed[usize::from(to_modem)]
+    }
+
+    /// What arrives of `bytes`.
+    fn carry(&mut self, to_modem: bool, bytes: &[u8]) -> Vec<u8> {
+        let mut arrived = Vec::new();
+        for byte in bytes {
+            let at = self.passed[usize::from(to_modem)];
+            self.passed[usize::from(to_modem)] += 1;
+            if !self.plugged {
+                continue;
+            }
+            match self.trouble.as_ref().filter(|t| t.to_modem == to_modem && t.at == at) {
+                None => arrived.push(*byte),
+                Some(trouble) => match &trouble.kind {
+                    Kind::Drop => {}
+                    Kind::Garble => arrived.push(byte ^ 0x15),
+                    Kind::Repeat => arrived.extend([*byte, *byte]),
+                    Kind::Insert(bytes) => {
+                        arrived.extend_from_slice(bytes);
+                        arrived.push(*byte);
+                    }
+                    Kind::Unplug => self.plugged = false,
+                },
+            }
+        }
+        arrived
     }
 
     fn time(&self) -> Instant {
@@ -70,21 +132,19 @@ impl Rig {
             self.driver.sent(bytes.len());
             self.host.extend_from_slice(&bytes);
             self.wire.push((true, bytes.clone()));
-            if self.plugged {
-                self.modem.receive(self.now, &bytes);
-            }
+            let bytes = self.carry(true, &bytes);
+            self.modem.receive(self.now, &bytes);
             busy = true;
         }
         self.broker.exchange(&mut self.modem, self.now);
         let bytes = self.modem.transmit(self.now);
-        if self.plugged {
-            for piece in bytes.chunks(self.chunk) {
-                self.driver.receive(piece, Instant::from_millis(self.now));
-                busy = true;
-            }
-            if !bytes.is_empty() {
-                self.wire.push((false, bytes));
-            }
+        let bytes = self.carry(false, &bytes);
+        for piece in bytes.chunks(self.chunk) {
+            self.driver.receive(piece, Instant::from_millis(self.now));
+            busy = true;
+        }
+        if !bytes.is_empty() {
+            self.wire.push((false, bytes));
         }
         busy
     }

@@ -282,13 +282,11 @@ impl Simcom {
 
     pub(crate) fn stopped(&mut self, answer: Answer) -> Then {
         match answer {
-            Answer::Silence => Then::Fail,
-            Answer::Ok => {
-                self.service = Service::Stopped;
-                Then::Next
-            }
-            Answer::Failed(_) => Then::Next,
+            Answer::Silence => return Then::Fail,
+            Answer::Ok => self.service = Service::Stopped,
+            Answer::Failed(_) => self.service = Service::Unknown,
         }
+        Then::Next
     }
 
     pub(crate) fn acquired(&mut self, answer: Answer) -> Then {
@@ -304,13 +302,19 @@ impl Simcom {
                 self.reacquired = true;
                 Then::Goto(scripts::RELEASE)
             }
+            // The service is not as was thought: look again, once.
+            Answer::Failed(_) if !self.reacquired => {
+                self.reacquired = true;
+                self.service = Service::Unknown;
+                Then::Goto(scripts::CONNECT)
+            }
             _ => Then::Fail,
         }
     }
 
     /// `+CMQTTACCQ: (0-1),(1-128)[,(0-1)[,(3-4)]]`
     pub(crate) fn acquire_limits(&mut self, line: &Line<'_>) {
-        if let Some((_, max)) = range(line, 1) {
+        if let Some(max) = upper_limit(line, 23) {
             self.limits.client_id = narrow(max);
         }
         self.features.set(Features::ACQUIRE_VERSION, range(line, 3) == Some((3, 4)));
@@ -318,7 +322,8 @@ impl Simcom {
 
     /// `+CMQTTCONNECT: (0-1),(9-256),(1-64800),(0-1)`
     pub(crate) fn connect_limits(&mut self, line: &Line<'_>) {
-        if let Some((min, max)) = range(line, 2) {
+        let range = range(line, 2).filter(|(min, max)| *min <= 60 && *max >= 3_600);
+        if let Some((min, max)) = range {
             self.limits.keep_alive_min = narrow(min);
             self.limits.keep_alive_max = narrow(max);
         }
@@ -326,14 +331,14 @@ impl Simcom {
 
     /// `+CMQTTTOPIC: (0-1),(1-1024)`
     pub(crate) fn topic_limits(&mut self, line: &Line<'_>) {
-        if let Some((_, max)) = range(line, 1) {
+        if let Some(max) = upper_limit(line, 128) {
             self.limits.topic = narrow(max);
         }
     }
 
     /// `+CMQTTPAYLOAD: (0-1),(1-10240)`
     pub(crate) fn payload_limits(&mut self, line: &Line<'_>) {
-        if let Some((_, max)) = range(line, 1) {
+        if let Some(max) = upper_limit(line, 512) {
             self.limits.payload = max;
         }
     }
@@ -376,10 +381,18 @@ impl Simcom {
 /// The `n`th range of a test answer, counted from 0: `(1-128)` is (1, 128).
 fn range(line: &Line<'_>, n: usize) -> Option<(u32, u32)> {
     let inside = line.text().split(|b| *b == b'(').nth(n.checked_add(1)?)?;
-    let inside = inside.split(|b| *b == b')').next()?;
-    let mut ends = inside.split(|b| *b == b'-');
+    let mut ends = inside.split(|b| *b == b')').next()?.split(|b| *b == b'-');
     let mut number = || core::str::from_utf8(ends.next()?).ok()?.parse::<u32>().ok();
     Some((number()?, number()?))
+}
+
+/// The greatest length by the second range of a test answer. An answer that
+/// does not begin with both sessions, or gives less than any manual, was
+/// damaged on its way.
+fn upper_limit(line: &Line<'_>, least: u32) -> Option<u32> {
+    let (min, max) = range(line, 1)?;
+    let sound = range(line, 0) == Some((0, 1)) && min == 1 && max >= least;
+    sound.then_some(max)
 }
 
 fn narrow(number: u32) -> u16 {
@@ -566,6 +579,12 @@ impl Dialect for Simcom {
 
     fn restarted(&mut self) {
         self.forget();
+    }
+
+    fn unsure(&mut self) {
+        if self.service != Service::Broken {
+            self.service = Service::Unknown;
+        }
     }
 
     fn lost(&mut self, session: Option<u8>, service: bool) {

@@ -1,0 +1,156 @@
+//! Recorded dialogues and what they mean: every file under `tests/captures`
+//! is read as it stands, byte by byte and at random splits. The readings were
+//! written by hand from the manuals and the logs (`FORMAT.md`), not by any
+//! program; where this one reads otherwise, the table says so and why.
+
+use std::{fs, path::PathBuf};
+
+use hayes::at::dialect::Dialect;
+use hayes_simcom::Simcom;
+use hayes_transcript::{Item, parse, print, replay};
+
+/// A reading that differs: in this file, instead of this expectation, these
+/// events, for this reason.
+struct Difference {
+    file: &'static str,
+    expected: &'static str,
+    seen: &'static [&'static str],
+    #[allow(dead_code, reason = "for the reader")]
+    reason: &'static str,
+}
+
+const DIFFERENCES: &[Difference] = &[Difference {
+    file: "90-smsub-quotes-and-crlf.txt",
+    expected: r#"{"message":{"topic":"t/a","payload_hex":"7b226b223a22762c205c22785c22227d0d0a4f4b0d0a"}}"#,
+    seen: &[r#"{"urc":"+SMSUB: \"t/a\",\"{\"k\":\"v, \\\"x\\\"\"}"}"#, r#"{"urc":"\""}"#],
+    reason: "doubtful: the line has no length; where its payload goes on after CR LF is a guess",
+}];
+
+struct Capture {
+    name: String,
+    items: Vec<Item>,
+}
+
+fn captures(folder: &str) -> Vec<Capture> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/captures").join(folder);
+    let mut captures: Vec<_> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).unwrap();
+            let items = parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(print(&items), text, "{name}");
+            Capture { name, items }
+        })
+        .collect();
+    captures.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(!captures.is_empty());
+    captures
+}
+
+impl Capture {
+    /// The hand-written reading, with the differences put in.
+    fn expected(&self) -> Vec<&str> {
+        let mut events: Vec<&str> = Vec::new();
+        for item in &self.items {
+            let Item::Expected { json, .. } = item else { continue };
+            match DIFFERENCES.iter().find(|d| d.file == self.name && d.expected == json) {
+                Some(difference) => events.extend_from_slice(difference.seen),
+                None => events.push(json),
+            }
+        }
+        events
+    }
+
+    fn assert_reads<D: Dialect>(&self, items: &[Item], how: &str) {
+        let seen = replay::<D>(items);
+        let seen: Vec<_> = seen.iter().map(|event| without_words(event)).collect();
+        let expected: Vec<_> = self.expected().into_iter().map(without_words).collect();
+        if let Some(at) =
+            (0..seen.len().max(expected.len())).find(|at| seen.get(*at) != expected.get(*at))
+        {
+            panic!(
+                "{} {how}: event {at} is\n  {:?}\nand should be\n  {:?}",
+                self.name,
+                seen.get(at),
+                expected.get(at)
+            );
+        }
+    }
+}
+
+/// What an incomplete record says of itself is free text.
+fn without_words(event: &str) -> &str {
+    if event.starts_with("{\"incomplete\":") { "{\"incomplete\"}" } else { event }
+}
+
+/// The same dialogue, the modem's and the host's runs of bytes cut at random
+/// places, or joined if `size` is large.
+fn split(items: &[Item], mut size: impl FnMut() -> usize) -> Vec<Item> {
+    let mut runs: Vec<Item> = Vec::new();
+    for item in items {
+        match (runs.last_mut(), item) {
+            (_, Item::Read | Item::Expected { .. }) => {}
+            (Some(Item::Modem(run)), Item::Modem(bytes))
+            | (Some(Item::Host(run)), Item::Host(bytes)) => run.extend_from_slice(bytes),
+            _ => runs.push(item.clone()),
+        }
+    }
+    let mut pieces = |run: &[u8], kind: fn(Vec<u8>) -> Item| {
+        let mut rest = run;
+        let mut pieces = Vec::new();
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(size().clamp(1, rest.len()));
+            pieces.push(kind(piece.to_vec()));
+            rest = later;
+        }
+        pieces
+    };
+    runs.iter()
+        .flat_map(|item| match item {
+            Item::Modem(run) => pieces(run, Item::Modem),
+            Item::Host(run) => pieces(run, Item::Host),
+            other => vec![other.clone()],
+        })
+        .collect()
+}
+
+/// Xorshift: the splits are random and the same in every run.
+fn random(seed: u64, below: u64) -> impl FnMut() -> usize {
+    let mut state = seed;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below).unwrap() + 1
+    }
+}
+
+#[test]
+fn simcom_dialogues_mean_what_they_say_however_they_are_cut() {
+    for capture in captures("simcom") {
+        capture.assert_reads::<Simcom>(&capture.items, "as it stands");
+        capture.assert_reads::<Simcom>(&split(&capture.items, || usize::MAX), "whole");
+        capture.assert_reads::<Simcom>(&split(&capture.items, || 1), "byte by byte");
+        for seed in 1..=8 {
+            let items = split(&capture.items, random(seed, 2 << seed));
+            capture.assert_reads::<Simcom>(&items, &format!("with seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn every_difference_is_one() {
+    let captures = captures("simcom");
+    for difference in DIFFERENCES {
+        let capture = captures.iter().find(|capture| capture.name == difference.file);
+        let expected = |item: &Item| matches!(item, Item::Expected { json, .. } if json == difference.expected);
+        assert!(
+            capture.is_some_and(|capture| capture.items.iter().any(expected)),
+            "{}: {} is not expected there",
+            difference.file,
+            difference.expected
+        );
+    }
+}

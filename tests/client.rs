@@ -1,0 +1,208 @@
+//! The async client: over a byte stream to the emulated modem under paused
+//! time, and over transports that misbehave.
+
+use std::{future::Future, io, time::Duration};
+
+use embedded_io_adapters::tokio_1::FromTokio;
+use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use hayes::{
+    Client, ClientError, Clock, Instant, MqttClient,
+    mqtt::{Assurance, ConnectOptions, Error, Event, Network, Publish, QoS},
+};
+use hayes_emulator::{
+    network::Loopback,
+    serve::{self, Hooks},
+    simcom::{Config, Delays, Family},
+};
+use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
+
+struct Tokio(tokio::time::Instant);
+
+impl Clock for Tokio {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.elapsed().as_millis() as u64)
+    }
+
+    async fn wait_until(&self, at: Instant) {
+        tokio::time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
+    }
+}
+
+type Modem = Client<
+    FromTokio<ReadHalf<DuplexStream>>,
+    FromTokio<WriteHalf<DuplexStream>>,
+    Tokio,
+    hayes_simcom::Machine<256, 4096>,
+>;
+
+/// A client and the emulated modem at the other end of its wire.
+fn modem(config: Config) -> (Modem, impl Future) {
+    let (host, wire) = tokio::io::duplex(64);
+    let (reader, writer) = tokio::io::split(host);
+    let clock = Tokio(tokio::time::Instant::now());
+    let client = hayes_simcom::client(
+        FromTokio::new(reader),
+        FromTokio::new(writer),
+        clock,
+        Default::default(),
+    );
+    (client, serve::on_duplex_with(wire, config, Loopback::new(), Hooks::default()))
+}
+
+async fn connected(config: Config) -> Modem {
+    let (mut client, emulator) = modem(config);
+    tokio::task::spawn_local(async move {
+        emulator.await;
+    });
+    client.bring_up(&Network::new()).await.unwrap();
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    client.connect(&options).await.unwrap();
+    client
+}
+
+fn slow() -> Config {
+    let delays = Delays { answer: 20, prompt: 15, result: 40, ..Delays::default() };
+    Config { family: Family::A76xx, delays, ..Config::default() }
+}
+
+async fn local<T>(test: impl Future<Output = T>) -> T {
+    tokio::task::LocalSet::new().run_until(test).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_published_on_a_topic_subscribed_to_comes_back() {
+    local(async {
+        let mut modem = connected(slow()).await;
+        modem.subscribe("device-7/#", QoS::ExactlyOnce).await.unwrap();
+        let payload: Vec<u8> = (0..=255).cycle().take(3_000).collect();
+        let publish = Publish::new("device-7/loop", &payload).unwrap();
+        let proof = modem.publish(&publish.qos(QoS::AtLeastOnce)).await.unwrap();
+        assert_eq!(proof, Assurance::BrokerAck);
+        assert_eq!(modem.publish(&publish).await.unwrap(), Assurance::HandedOver);
+        let Event::Message(message) = modem.next_event().await.unwrap() else { panic!() };
+        assert_eq!(message.topic_str(), Some("device-7/loop"));
+        assert_eq!(message.payload, payload);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_call_may_be_dropped_at_any_time_and_the_next_one_works() {
+    local(async {
+        let mut modem = connected(slow()).await;
+        modem.subscribe("t/#", QoS::AtLeastOnce).await.unwrap();
+        for ms in 0..150 {
+            let patience = Duration::from_millis(ms);
+            let publish = Publish::new("t/dropped", b"dropped").unwrap().qos(QoS::AtLeastOnce);
+            let _ = tokio::time::timeout(patience, modem.publish(&publish)).await;
+            let _ = tokio::time::timeout(patience, modem.next_event()).await;
+            let publish = Publish::new("t/next", b"next").unwrap().qos(QoS::AtLeastOnce);
+            modem.publish(&publish).await.unwrap();
+            let mut arrived = false;
+            while !arrived {
+                match modem.next_event().await.unwrap() {
+                    Event::Message(message) => {
+                        assert!([b"dropped".as_slice(), b"next"].contains(&message.payload));
+                        arrived = message.payload == b"next";
+                    }
+                    Event::Unknown("publish") => {}
+                    other => panic!("{ms}: {other:?}"),
+                }
+            }
+        }
+    })
+    .await;
+}
+
+mockall::mock! {
+    Wire {}
+    impl ErrorType for Wire {
+        type Error = ErrorKind;
+    }
+    impl Read for Wire {
+        async fn read(&mut self, buf: &mut [u8]) -> Result<usize, ErrorKind>;
+    }
+    impl Write for Wire {
+        async fn write(&mut self, buf: &[u8]) -> Result<usize, ErrorKind>;
+        async fn flush(&mut self) -> Result<(), ErrorKind>;
+    }
+}
+
+fn over(
+    reader: MockWire,
+    writer: MockWire,
+) -> Client<MockWire, MockWire, Tokio, hayes_simcom::Machine<256, 512>> {
+    hayes_simcom::client(reader, writer, Tokio(tokio::time::Instant::now()), Default::default())
+}
+
+fn accepting() -> MockWire {
+    let mut wire = MockWire::new();
+    wire.expect_write().returning(|bytes| Ok(bytes.len()));
+    wire.expect_flush().returning(|| Ok(()));
+    wire
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_fails_is_an_error_of_the_transport() {
+    let mut reader = MockWire::new();
+    reader.expect_read().returning(|_| Err(ErrorKind::NotConnected));
+    let result = over(reader, accepting()).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Transport(ErrorKind::NotConnected)));
+
+    let mut writer = MockWire::new();
+    writer.expect_write().returning(|_| Err(ErrorKind::BrokenPipe));
+    let result = over(MockWire::new(), writer).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Transport(ErrorKind::BrokenPipe)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_reads_end_the_stream_only_if_they_go_on() {
+    let mut reader = MockWire::new();
+    reader.expect_read().times(3).returning(|_| Ok(0));
+    let result = over(reader, accepting()).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Closed));
+
+    let mut reader = MockWire::new();
+    let mut reads = 0;
+    reader.expect_read().returning(move |buffer| {
+        reads += 1;
+        if reads % 3 == 0 {
+            buffer[..6].copy_from_slice(b"\r\nRDY ");
+            return Ok(1);
+        }
+        if reads > 30 { Err(ErrorKind::Other) } else { Ok(0) }
+    });
+    let result = over(reader, accepting()).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Transport(ErrorKind::Other)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_beforehand_never_reaches_the_transport() {
+    // A mock without expectations panics when it is touched.
+    let mut modem = over(MockWire::new(), MockWire::new());
+    let publish = Publish::new("t", b"x").unwrap();
+    assert_eq!(modem.publish(&publish).await, Err(Error::NotConnected.into()));
+    let subscribe = modem.subscribe("a#", QoS::AtMostOnce).await;
+    assert!(matches!(subscribe, Err(ClientError::Modem(Error::Field(_)))));
+    let options = ConnectOptions::new("broker.example", 1883, "").unwrap();
+    let connect = modem.connect(&options).await;
+    assert!(matches!(connect, Err(ClientError::Modem(Error::Field(_)))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
+    let (host, _wire) = tokio::io::duplex(4);
+    let (reader, writer) = tokio::io::split(host);
+    let clock = Tokio(tokio::time::Instant::now());
+    let mut modem = hayes_simcom::client::<256, 512, _, _, _>(
+        FromTokio::new(reader),
+        FromTokio::new(writer),
+        clock,
+        Default::default(),
+    );
+    let result = modem.bring_up(&Network::new()).await;
+    assert!(
+        matches!(result, Err(ClientError::<io::Error>::Modem(Error::Unresponsive))),
+        "{result:?}"
+    );
+}

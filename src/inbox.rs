@@ -83,6 +83,8 @@ pub struct Inbox<const N: usize> {
     head: usize,
     tail: usize,
     records: u16,
+    /// Records that are neither open nor taken.
+    ready: u16,
     /// The record lent by the last [`Self::front`].
     lent: Option<usize>,
     incoming: [Option<Incoming>; 2],
@@ -106,6 +108,7 @@ impl<const N: usize> Inbox<N> {
             head: 0,
             tail: 0,
             records: 0,
+            ready: 0,
             lent: None,
             incoming: [None; 2],
             dropped: 0,
@@ -176,10 +179,12 @@ impl<const N: usize> Inbox<N> {
         let kept = header.room == u32::from(open.topic).saturating_add(open.payload);
         if topic_whole && kept && open.payload_got == open.payload {
             self.set_kind(at, Kind::Message);
+            self.ready = self.ready.saturating_add(1);
             return true;
         }
         if topic_whole && open.topic > 0 {
             self.set_kind(at, Kind::Dropped);
+            self.ready = self.ready.saturating_add(1);
         } else {
             self.set_kind(at, Kind::Dead);
             self.count_dropped(1, open.payload);
@@ -241,7 +246,11 @@ impl<const N: usize> Inbox<N> {
         }
         self.free();
         self.flush_counts(0);
+        if self.ready == 0 {
+            return None;
+        }
         let (at, header) = self.first_ready()?;
+        self.ready = self.ready.saturating_sub(1);
         self.lent = Some(at);
         Some(self.event(at, header))
     }
@@ -249,7 +258,7 @@ impl<const N: usize> Inbox<N> {
     /// Whether [`front`](Self::front) has an event.
     #[must_use]
     pub fn has_event(&self) -> bool {
-        self.dropped > 0 || self.missed > 0 || self.first_ready().is_some()
+        self.dropped > 0 || self.missed > 0 || self.ready > 0
     }
 
     fn event(&self, at: usize, header: Header) -> Event<'_> {
@@ -331,7 +340,8 @@ impl<const N: usize> Inbox<N> {
         let wrapped = self.records > 0 && self.tail <= self.head;
         let end = if wrapped { self.head } else { N };
         if wanted > end.saturating_sub(self.tail) {
-            if wrapped || wanted > self.head {
+            // The reserve was for the place at the end, which is given up.
+            if wrapped || size >= self.head {
                 return None;
             }
             if let Some(kind) = self.ring.get_mut(self.tail) {
@@ -342,6 +352,9 @@ impl<const N: usize> Inbox<N> {
         let at = self.tail;
         self.tail = at.saturating_add(size);
         self.records = records;
+        if header.kind != Kind::Open {
+            self.ready = self.ready.saturating_add(1);
+        }
         self.write_header(at, header);
         Some(at)
     }
@@ -367,10 +380,6 @@ impl<const N: usize> Inbox<N> {
             match self.header(at) {
                 Some(Header { kind: Kind::Wrap, .. }) | None => at = 0,
                 Some(header @ Header { kind: Kind::Dead | Kind::Open, .. }) => {
-                    at = after(at, header.room);
-                    left = left.saturating_sub(1);
-                }
-                Some(header) if self.lent == Some(at) => {
                     at = after(at, header.room);
                     left = left.saturating_sub(1);
                 }

@@ -8,6 +8,7 @@ use std::{fs, path::PathBuf};
 use hayes::at::dialect::Dialect;
 use hayes_simcom::Simcom;
 use hayes_transcript::{Item, parse, print, replay};
+use proptest::prelude::*;
 
 /// A reading that differs: in this file, instead of this expectation, these
 /// events, for this reason.
@@ -152,5 +153,64 @@ fn every_difference_is_one() {
             difference.file,
             difference.expected
         );
+    }
+}
+
+/// Pieces that dialogues are made of, and bytes that are none.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&str] = &[
+        "\r\n",
+        "\r",
+        "\n",
+        "OK\r\n",
+        "ERROR\r\n",
+        ">",
+        "> ",
+        "AT\r",
+        "AT+CMQTTTOPIC=0,3\r",
+        "t/a",
+        "AT+CMQTTPUB=0,1,60\r",
+        "+CMQTTPUB: 0,0\r\n",
+        "+CMQTTPUB: 0,6\r\n",
+        "AT+CSQ\r",
+        "AT+CSQ?\r",
+        "+CSQ: 1,2\r\n",
+        "+CMQTTRXSTART: 0,3,4\r\n",
+        "+CMQTTRXTOPIC: 0,3\r\n",
+        "+CMQTTRXEND: 0\r\n",
+        "+CMQTTRXPAYLOAD: 0,4\r\n",
+        "data",
+        "+CMQTTRECV: 0,\"t\",3,\"",
+        "abc\"\r\n",
+        "RDY\r\n",
+        "\0",
+        "+CMQTTCONNLOST: 0,1\r\n",
+        "+CME ERROR: 3\r\n",
+        "+CMQTTPUB=0,1",
+        "A",
+        "T",
+        "\"",
+    ];
+    prop_oneof![
+        9 => proptest::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 1..6),
+    ]
+}
+
+fn dialogue() -> impl Strategy<Value = Vec<Item>> {
+    let item = prop_oneof![
+        3 => piece().prop_map(Item::Host),
+        6 => piece().prop_map(Item::Modem),
+        1 => (0_u32..8_000).prop_map(Item::Pause),
+    ];
+    proptest::collection::vec(item, 0..60)
+}
+
+proptest! {
+    #[test]
+    fn any_dialogue_says_the_same_however_it_is_cut(items in dialogue(), seed in 1_u64..1_000_000) {
+        let whole = replay::<Simcom>(&split(&items, || usize::MAX));
+        prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, || 1)));
+        prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, random(seed, 12))));
     }
 }

@@ -5,6 +5,8 @@
 //! A dialect is data and small functions. It sends nothing, waits for nothing
 //! and keeps no time; the [engine](super::engine) does.
 
+use core::marker::PhantomData;
+
 use super::{
     command::{Arg, Scope},
     line::{Failure, Final, Line, final_result},
@@ -183,7 +185,7 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
     if let Some(code) = own.and_then(|open| result_code::<D>(open, &line)) {
         return Reading::Result(code);
     }
-    let row = D::URCS.iter().find(|row| row.name.as_bytes() == line.name);
+    let row = urc_row::<D>(line.name);
     if let Some(urc) = row.filter(|row| own.is_none() || row.distinct).and_then(|r| (r.read)(&line))
     {
         return Reading::Urc(urc);
@@ -197,6 +199,41 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
         return result_code::<D>(open, &line).map_or(Reading::Info(line), Reading::Result);
     }
     if is_foreign(open, &line) { Reading::Urc(Urc::Other) } else { Reading::Info(line) }
+}
+
+/// The row of an unsolicited line, by its name.
+fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
+    let wanted = key(name);
+    let keys = Keys::<D>::OF_URCS.iter().zip(D::URCS);
+    let mut rows = keys.filter(|(key, _)| **key == wanted).map(|(_, row)| row);
+    rows.find(|row| row.name.as_bytes() == name)
+}
+
+/// The names of a dialect's tables as one byte each: most lines are told
+/// apart without comparing a name.
+struct Keys<D>(PhantomData<D>);
+
+impl<D: Dialect> Keys<D> {
+    #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
+    const OF_URCS: [u8; 64] = {
+        let mut keys = [0; 64];
+        let mut row = 0;
+        while row < D::URCS.len() {
+            keys[row] = key(D::URCS[row].name.as_bytes());
+            row += 1;
+        }
+        keys
+    };
+}
+
+/// Differs in length or in one of the last two bytes: a different key, mostly.
+#[allow(clippy::cast_possible_truncation, reason = "any mixture will do")]
+const fn key(name: &[u8]) -> u8 {
+    let ends = match name {
+        [.., a, b] => a.wrapping_mul(5) ^ b.wrapping_mul(11),
+        _ => 0,
+    };
+    (name.len() as u8).wrapping_mul(31) ^ ends
 }
 
 /// An extended command answers under its own name, so an extended name of
@@ -442,7 +479,7 @@ pub trait Dialect: Sized + 'static {
     const STALL_MS: u32 = 5_000;
     /// How long the second half of an answer may come late, in milliseconds.
     const GRACE_MS: u32 = 300;
-    /// The unsolicited lines, most frequent first.
+    /// The unsolicited lines, most frequent first; at most 64.
     const URCS: &'static [UrcRow];
     /// The commands that print a result line.
     const RESULTS: &'static [ResultRow];

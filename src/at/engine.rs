@@ -245,6 +245,11 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         let control = &mut self.control;
         control.now = now;
         control.last_byte = now;
+        if let [byte] = bytes {
+            if self.framer.push(*byte) {
+                return;
+            }
+        }
         let mut input = bytes;
         loop {
             self.framer.arm_prompt(control.prompt());
@@ -326,7 +331,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
     }
 
     fn is_idle(&self) -> bool {
-        self.control.stage == Stage::Idle && self.control.pending.is_none()
+        matches!(self.control.stage, Stage::Idle) && self.control.pending.is_none()
     }
 
     fn has_event(&self) -> bool {
@@ -663,7 +668,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     /// Armed only while the command in flight waits to hand over its data.
     fn prompt(&self) -> Option<u8> {
-        let waits = self.stage == Stage::Answer && self.exchange.data > 0;
+        let waits = matches!(self.stage, Stage::Answer) && self.exchange.data > 0;
         (waits && !self.exchange.prompted).then_some(D::PROMPT)
     }
 
@@ -744,7 +749,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     /// The echo of the command in flight: same length, same hash.
     fn is_echo(&self, raw: &[u8]) -> bool {
-        self.stage == Stage::Answer
+        matches!(self.stage, Stage::Answer)
             && raw.len() == usize::from(self.exchange.echo_len)
             && raw.starts_with(b"A")
             && fnv1a(FNV_START, raw) == self.exchange.echo_hash
@@ -757,7 +762,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             return;
         }
         exchange.outcome = Some(result);
-        if self.stage != Stage::Answer {
+        if !matches!(self.stage, Stage::Answer) {
             // The modem ended the data phase before it had all of them.
             exchange.outcome = Some(result.and(Err(Code::None)));
             self.synced = false;
@@ -847,7 +852,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 *link = LinkState::Lost(Loss::Restart);
             }
         }
-        if self.stage == Stage::Idle {
+        if matches!(self.stage, Stage::Idle) {
             return;
         }
         if self.run.abandoned {
@@ -881,7 +886,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// Goes on if the command in flight has ended; waits a moment for the
     /// other half if one half says that it has failed.
     fn settle(&mut self) {
-        if self.stage != Stage::Answer {
+        if !matches!(self.stage, Stage::Answer) {
             return;
         }
         if let Some(answer) = self.exchange.complete() {
@@ -1053,7 +1058,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn abandon(&mut self, unsure: usize) {
         self.pending = None;
         self.outcome = None;
-        if self.stage != Stage::Idle && !self.run.abandoned {
+        if !matches!(self.stage, Stage::Idle) && !self.run.abandoned {
             self.release(unsure);
             self.run.abandoned = true;
             if matches!(self.stage, Stage::Ready(_) | Stage::Flush { .. }) {

@@ -179,6 +179,18 @@ impl<const N: usize> Framer<N> {
         }
     }
 
+    /// Takes a byte in the middle of a line, the most frequent case in reads of
+    /// one byte; `false`, and nothing done, if it may be more than that.
+    #[inline]
+    pub fn push(&mut self, byte: u8) -> bool {
+        self.state == State::Line
+            && !self.taken
+            && !self.line.is_empty()
+            && byte > CR
+            && Some(byte) != self.mark
+            && self.line.push(byte).is_ok()
+    }
+
     fn begin_line(&mut self) {
         self.state = State::Line;
         self.begin_content();
@@ -212,7 +224,7 @@ impl<const N: usize> Framer<N> {
     fn read_line<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
         let bytes = *input;
         let mark = self.mark.filter(|_| self.marks).unwrap_or(CR);
-        let Some(at) = bytes.iter().position(|b| *b == CR || *b == LF || *b == mark) else {
+        let Some(at) = find_end(bytes, mark) else {
             *input = &[];
             if !self.append(bytes) {
                 self.state = State::Overflow(length(self.line.len(), bytes));
@@ -260,11 +272,34 @@ impl<const N: usize> Framer<N> {
     }
 }
 
+const WORD: usize = size_of::<usize>();
+const ONES: usize = usize::MAX / 255;
+
+/// Where a line end or `mark` stands. All of these are below the letters, so a
+/// word without a low byte is passed over as a whole.
+#[inline]
+fn find_end(bytes: &[u8], mark: u8) -> Option<usize> {
+    let is_end = |byte: &u8| *byte == CR || *byte == LF || *byte == mark;
+    let low = ONES.wrapping_mul(usize::from(mark.max(CR)).wrapping_add(1));
+    let mut from = 0_usize;
+    while let Some(word) = bytes.get(from..).and_then(|rest| rest.first_chunk::<WORD>()) {
+        let value = usize::from_le_bytes(*word);
+        if value.wrapping_sub(low) & !value & (ONES << 7) != 0 {
+            if let Some(at) = word.iter().position(is_end) {
+                return Some(from.wrapping_add(at));
+            }
+        }
+        from = from.wrapping_add(WORD);
+    }
+    let at = bytes.get(from..)?.iter().position(is_end)?;
+    Some(from.wrapping_add(at))
+}
+
 /// Skips to the end of the line or of `input`: how many bytes of the line
 /// these were, and whether it ended.
 fn skip_line(input: &mut &[u8]) -> (u32, bool) {
     let bytes = *input;
-    let end = bytes.iter().position(|b| *b == CR || *b == LF);
+    let end = find_end(bytes, CR);
     let skipped = end.unwrap_or(bytes.len());
     *input = bytes.get(skipped..).unwrap_or_default();
     (u32::try_from(skipped).unwrap_or(u32::MAX), end.is_some())

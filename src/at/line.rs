@@ -9,8 +9,6 @@ use nom::{
     branch::alt,
     bytes::complete::{tag, take_till, take_while},
     character::complete::char,
-    combinator::{opt, rest},
-    sequence::preceded,
 };
 
 /// Why a command ended without success.
@@ -39,7 +37,9 @@ pub fn final_result(line: &[u8]) -> Option<Final<'_>> {
     match line.first()? {
         b'O' if line == b"OK" => Some(Ok(())),
         b'E' if line == b"ERROR" => Some(Err(Failure::Error)),
-        b'+' => extended_error(line).ok().map(|(_, failure)| Err(failure)),
+        b'+' if line.get(2) == Some(&b'M') => {
+            extended_error(line).ok().map(|(_, failure)| Err(failure))
+        }
         b'N' | b'B' if CALL_RESULTS.contains(&line) => Some(Err(Failure::Call(line))),
         _ => None,
     }
@@ -75,11 +75,10 @@ impl<'a> Line<'a> {
     /// Splits the name from the rest.
     #[must_use]
     pub fn parse(raw: &'a [u8]) -> Self {
-        let name_and_args: IResult<_, _> =
-            (take_till(|b| b == b':'), opt(preceded(char(':'), rest))).parse(raw);
-        match name_and_args {
-            Ok((_, (name, args))) => Self { name, raw, args },
-            Err(_) => Self { name: raw, raw, args: None },
+        let colon = raw.iter().position(|b| *b == b':');
+        match colon.and_then(|at| raw.split_at_checked(at)) {
+            Some((name, args)) => Self { name, raw, args: args.get(1..) },
+            None => Self { name: raw, raw, args: None },
         }
     }
 

@@ -112,12 +112,12 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
         self.desk.quiet_ms = 0;
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
-            if !self.desk.awaits_echo() {
-                self.read(rest, seen);
-                return;
+            if self.desk.awaits_echo() {
+                self.modem_byte(*byte, seen);
+                rest = after;
+            } else {
+                rest = self.read(rest, seen);
             }
-            self.modem_byte(*byte, seen);
-            rest = after;
         }
     }
 
@@ -149,7 +149,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
         let at_start = !self.framer.is_in_line() && self.framer.data_left() == 0;
         match self.desk.echo.take(byte, at_start) {
             Echo::Taken => {}
-            Echo::No => self.read(&[byte], seen),
+            Echo::No => {
+                self.read(&[byte], seen);
+            }
             Echo::Broken { from, to } => {
                 let data = self.desk.echo.data.clone();
                 self.read(data.get(from..to).unwrap_or_default(), seen);
@@ -158,9 +160,12 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
         }
     }
 
-    fn read(&mut self, bytes: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
+    /// Reads up to a prompt whose data, which the host has sent already, may
+    /// come back; what is left.
+    fn read<'a>(&mut self, bytes: &'a [u8], seen: &mut impl FnMut(Seen<'_>)) -> &'a [u8] {
         let mut input = bytes;
-        loop {
+        let awaited = self.desk.awaits_echo();
+        while awaited || !self.desk.awaits_echo() {
             self.framer.arm_prompt(self.desk.prompt());
             let Some(frame) = self.framer.next(&mut input) else { break };
             match self.desk.frame(frame, seen) {
@@ -173,6 +178,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
                 self.desk.end_inline(seen);
             }
         }
+        input
     }
 }
 
@@ -291,14 +297,14 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         }
     }
 
-    /// A byte at a prompt. `AT` behind as many bytes as the command announced
+    /// A byte at a prompt. `AT+` behind as many bytes as the command announced
     /// begins the next command, though the record has no final result.
     fn data(&mut self, byte: u8) {
         self.echo.entered(byte);
         let Some(command) = &mut self.command else { return };
-        let end = self.echo.data.len().saturating_sub(2);
+        let end = self.echo.data.len().saturating_sub(3);
         let Some((data, last)) = self.echo.data.split_at_checked(end) else { return };
-        if last.eq_ignore_ascii_case(b"AT") && announces(&self.line, data) {
+        if last.eq_ignore_ascii_case(b"AT+") && announces(&self.line, data) {
             command.fed = true;
             self.typed = Vec::from_slice(last).unwrap_or_default();
             self.echo.data.truncate(end);
@@ -609,10 +615,12 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         seen(Seen::Restarted);
     }
 
-    /// An echo that lost or changed some bytes of a command or of data.
+    /// An echo of a command or of data that lost some bytes, or one of a
+    /// command behind noise.
     fn is_damaged_echo(&self, raw: &[u8]) -> bool {
         let Some(command) = &self.command else { return false };
-        let of_command = !command.echoed && resembles(raw, &self.line);
+        let noisy = self.line.len() > 3 && raw.ends_with(&self.line);
+        let of_command = !command.echoed && (noisy || resembles(raw, &self.line));
         of_command || (command.prompted && self.echo.resembles(raw))
     }
 
@@ -834,15 +842,13 @@ impl<const N: usize> DataEcho<N> {
     }
 }
 
-/// Whether one of the numbers in a command line is the length of `data`, line
+/// Whether the largest number in a command line is the length of `data`, line
 /// ends behind them not counted.
 fn announces(line: &[u8], data: &[u8]) -> bool {
-    let lengths = line.split(|b| !b.is_ascii_digit()).filter(|digits| !digits.is_empty());
-    let mut lengths = lengths.filter_map(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
-    lengths.any(|length: usize| {
-        let rest = length.checked_sub(1).and_then(|last| data.get(last..)?.get(1..));
-        rest.is_some_and(|rest| rest.iter().all(|b| matches!(b, b'\r' | b'\n')))
-    })
+    let numbers = line.split(|b| !b.is_ascii_digit());
+    let numbers = numbers.filter_map(|digits| core::str::from_utf8(digits).ok()?.parse().ok());
+    let behind = numbers.max().and_then(|length: usize| data.get(length..));
+    behind.is_some_and(|behind| behind.iter().all(|b| matches!(b, b'\r' | b'\n')))
 }
 
 /// Whether `part` can be what damage has left of `whole`: its beginning, its

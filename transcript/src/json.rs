@@ -25,7 +25,8 @@ pub fn json(event: &Seen<'_>) -> String {
         Seen::Urc(line) => format!("{{\"urc\":{}}}", string(line)),
         Seen::Incomplete(what) => incomplete(&unfinished(*what)),
         Seen::Dropped(dropped) => {
-            let topic = dropped.topic.map(|topic| format!(" for {}", String::from_utf8_lossy(topic)));
+            let topic =
+                dropped.topic.map(|topic| format!(" for {}", String::from_utf8_lossy(topic)));
             incomplete(&format!(
                 "a message of {} bytes{} was cut or does not add up",
                 dropped.bytes,

@@ -204,6 +204,10 @@ pub(crate) const RESULTS: &[ResultRow] = &[
 /// `+CMQTTRECV: 0,"topic",16,"` (EX100; without a space after the colon in
 /// its examples).
 pub(crate) fn inline(line: &[u8]) -> Option<Urc<'_>> {
+    // Asked at each quote of the line, most of which open or end a topic.
+    if !line.ends_with(b",\"") {
+        return None;
+    }
     let (index, rest) = split(line.strip_prefix(RECEIVED)?.trim_ascii_start(), b',')?;
     let session = number(index)?;
     let head = rest.strip_prefix(b"\"")?.strip_suffix(b",\"")?;

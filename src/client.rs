@@ -7,6 +7,10 @@
 //! dropped *read* had taken from the transport is the reader's affair: readers
 //! that buffer (an interrupt-driven UART with a ring, a TTY, a socket) lose
 //! nothing, a bare DMA transfer may.
+//!
+//! The writer is flushed when nothing more is due. Where that blocks until the
+//! last bit is out (a TTY's drain), give the client a writer whose flush does
+//! not: nothing here needs it, but a writer that keeps bytes back does.
 
 use core::{
     fmt,

@@ -169,6 +169,8 @@ impl<const N: usize> Inbox<N> {
     /// The message of `session` is complete; `true` if it can be delivered.
     pub fn end(&mut self, session: u8) -> bool {
         let Some(open) = self.incoming.get_mut(usize::from(session)).and_then(Option::take) else {
+            // Its beginning was lost, and its sizes with it.
+            self.count_dropped(1, 0);
             return false;
         };
         let topic_whole = open.topic_got == u32::from(open.topic);
@@ -534,6 +536,15 @@ mod tests {
         inbox.payload(0, b"abcd");
         assert!(!inbox.end(0));
         assert_eq!(drain(&mut inbox), ["dropped 1 of 3"]);
+    }
+
+    #[test]
+    fn a_message_whose_beginning_was_lost_is_announced() {
+        let mut inbox = Inbox::<128>::new();
+        inbox.topic(0, b"t");
+        inbox.payload(0, b"ab");
+        assert!(!inbox.end(0));
+        assert_eq!(drain(&mut inbox), ["dropped 1 of 0"]);
     }
 
     #[test]

@@ -302,3 +302,77 @@ pub trait Machine {
     /// What is known of the modem by now; [`Operation::Status`] asks it.
     fn status(&self) -> Status;
 }
+
+impl<M: Machine + ?Sized> Machine for &mut M {
+    fn capabilities(&self) -> Capabilities {
+        M::capabilities(self)
+    }
+
+    fn limits(&self) -> Limits {
+        M::limits(self)
+    }
+
+    fn assurance(&self, qos: QoS) -> Assurance {
+        M::assurance(self, qos)
+    }
+
+    fn select(&mut self, session: u8) -> Result<(), Error> {
+        M::select(self, session)
+    }
+
+    fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
+        M::start(self, operation, now)
+    }
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) {
+        M::receive(self, bytes, now);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        M::tick(self, now);
+    }
+
+    fn transmit<'a>(
+        &'a mut self,
+        operation: Option<&'a Operation<'a>>,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
+        M::transmit(self, operation, now)
+    }
+
+    fn sent(&mut self, count: usize) {
+        M::sent(self, count);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        M::deadline(self)
+    }
+
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        M::outcome(self)
+    }
+
+    fn abandon(&mut self, unsure: usize) {
+        M::abandon(self, unsure);
+    }
+
+    fn is_idle(&self) -> bool {
+        M::is_idle(self)
+    }
+
+    fn has_event(&self) -> bool {
+        M::has_event(self)
+    }
+
+    fn event(&mut self) -> Option<Event<'_>> {
+        M::event(self)
+    }
+
+    fn link(&self) -> LinkState {
+        M::link(self)
+    }
+
+    fn status(&self) -> Status {
+        M::status(self)
+    }
+}

@@ -49,12 +49,12 @@ fn line_boundaries(wire: &[(bool, Vec<u8>)]) -> Vec<usize> {
     let mut places = Vec::new();
     let mut before = Vec::new();
     for (_, block) in wire.iter().filter(|(host, _)| !host) {
-        for at in 0..block.len() {
+        for (at, byte) in block.iter().enumerate() {
             let starts = at == 0 || before.ends_with(b"\r\n");
             if starts && !before.ends_with(b">") {
                 places.push(before.len());
             }
-            before.push(block[at]);
+            before.push(*byte);
         }
     }
     places

@@ -6,7 +6,7 @@ use common::{Heard, Rig, config, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
-        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
+        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError, Loss,
         Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
         Will,
     },
@@ -206,7 +206,8 @@ fn each_loss_is_one_event_with_its_cause() {
     rig.modem.lose(rig.now, 0, 2);
     rig.idle(10);
     assert_eq!(rig.events(), [lost("Closed(Some(2))")]);
-    assert_eq!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::NotConnected));
+    let loss = Loss::Closed(Some(2));
+    assert_eq!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::Lost(loss)));
     let before = rig.wire.len();
     rig.connect().unwrap();
     let starts = rig.wire[before..].iter().filter(|w| w.1.starts_with(b"AT+CMQTTSTART")).count();

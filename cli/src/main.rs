@@ -1,1 +1,68 @@
-fn main() {}
+//! `hayes`: MQTT through modems that have it inside, from the command line.
+//! This file turns the outcome of a command into its exit code: 0 done,
+//! 1 failed with one line on standard error, 2 bad usage.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod clock;
+mod decode;
+mod demo;
+mod device;
+mod emulate;
+mod failure;
+mod info;
+mod progress;
+mod publish;
+mod session;
+mod signals;
+mod subscribe;
+mod transcript;
+mod vendor;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+use tokio::runtime::Builder;
+
+use args::{Cli, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let done = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            let done = runtime.block_on(run(command));
+            // A read of standard input may still wait for a line.
+            runtime.shutdown_background();
+            done
+        }
+        Err(error) => Err(Failure::new("starting", error)),
+    };
+    match done {
+        Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
+        Err(Failure::Usage(what)) => Cli::command().error(ErrorKind::ValueValidation, what).exit(),
+        Err(Failure::Failed(what)) => fail(&what),
+        Err(Failure::Interrupted) => fail("interrupted"),
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Pub(args) => publish::run(args).await,
+        Command::Sub(args) => subscribe::run(args).await,
+        Command::Info(args) => info::run(args).await,
+        Command::Emulate(args) => emulate::run(args).await,
+        Command::Decode(args) => {
+            let failed = |error| Failure::new(format_args!("decoding {}", args.path), error);
+            decode::run(args.vendor, &args.path).map_err(failed)
+        }
+    }
+}
+
+fn fail(what: &str) -> ExitCode {
+    eprintln!("hayes: {}", what.replace(['\r', '\n'], " "));
+    ExitCode::FAILURE
+}

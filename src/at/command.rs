@@ -94,7 +94,7 @@ pub enum Arg {
     FileContent,
     /// `{file.len}`
     FileLen,
-    /// `{0}`: the dialect's own numbers, see [`Dialect::number`](super::dialect::Dialect::number).
+    /// `{0}`: the dialect's own numbers, see [`Dialect::numbers`](super::dialect::Dialect::numbers).
     Own0,
     /// `{1}`
     Own1,

@@ -202,7 +202,8 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
 }
 
 /// The row of an unsolicited line, by its name.
-fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
+#[must_use]
+pub fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
     let wanted = key(name);
     let keys = Keys::<D>::OF_URCS.iter().zip(D::URCS);
     let mut rows = keys.filter(|(key, _)| **key == wanted).map(|(_, row)| row);

@@ -442,8 +442,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
         self.dialect.check(&self.scope(operation))?;
         let needs_link = matches!(verb, Verb::Publish | Verb::Subscribe | Verb::Unsubscribe);
-        if needs_link && self.link() != LinkState::Connected {
-            return Err(Error::NotConnected);
+        match self.link() {
+            LinkState::Lost(loss) if needs_link => return Err(Error::Lost(loss)),
+            LinkState::Idle | LinkState::Connecting if needs_link => {
+                return Err(Error::NotConnected);
+            }
+            _ => {}
         }
         let items = u8::try_from(operation.items()).unwrap_or(u8::MAX);
         if items == 0 {

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! bytes → framer → line → dialect (reading) → engine → inbox, outcome
-//!                                   └→ observer → what a record says
 //! operation → dialect (script) → engine → command (writer) → bytes
 //! ```
 
@@ -11,4 +10,3 @@ pub mod dialect;
 pub mod engine;
 pub mod framer;
 pub mod line;
-pub mod observer;

@@ -305,7 +305,7 @@ pub enum Error {
     /// The backend cannot do it. No byte was sent.
     #[error("not supported by this modem: {0}")]
     Unsupported(Feature),
-    /// There is no connection to the broker; connect first.
+    /// There was no connection to the broker yet; connect first.
     #[error("not connected to a broker; connect first")]
     NotConnected,
     /// The modem or the broker refused.
@@ -322,7 +322,7 @@ pub enum Error {
     /// The modem restarted while the operation ran.
     #[error("the modem restarted")]
     Restarted,
-    /// The connection went away while the operation ran.
+    /// The connection went away, before the operation or while it ran.
     #[error("the connection was lost: {0}")]
     Lost(super::Loss),
     /// The SIM asks for a PIN, and none or a wrong one was given.

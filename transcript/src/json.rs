@@ -2,10 +2,8 @@
 
 use std::fmt::Write;
 
-use hayes::{
-    at::observer::{Seen, Unfinished},
-    mqtt::{Loss, Message},
-};
+use crate::{Seen, Unfinished};
+use hayes::mqtt::{Loss, Message};
 
 /// One event as one JSON object, without blanks.
 #[must_use]

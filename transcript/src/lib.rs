@@ -1,6 +1,6 @@
 //! Recorded dialogues with modems, as text. Reads and writes the format of
-//! `tests/captures/FORMAT.md` and prints what the core's observer says of a
-//! record, one JSON object a line. It knows the format and nothing of any
+//! `tests/captures/FORMAT.md` and says what a record means, with the drivers'
+//! own framer, grammar and tables. It knows the format and nothing of any
 //! vendor; no firmware depends on it.
 
 #![forbid(unsafe_code)]
@@ -8,11 +8,13 @@
 
 mod format;
 mod json;
+mod observer;
 
 pub use format::{FormatError, Item, Problem, parse, print};
 pub use json::json;
+pub use observer::{Observer, Seen, Unfinished};
 
-use hayes::at::{dialect::Dialect, observer::Observer};
+use hayes::at::dialect::Dialect;
 
 /// The longest line or command, in bytes: A76xx modems take 3,071.
 pub const LINE: usize = 4_096;
@@ -33,7 +35,7 @@ pub fn decode<D: Dialect>(input: &str) -> Result<Vec<String>, FormatError> {
 pub fn replay<D: Dialect>(items: &[Item]) -> Vec<String> {
     let mut events = Vec::new();
     let mut observer = Box::new(Observer::<D, LINE, INBOX>::new());
-    let mut seen = |event: hayes::at::observer::Seen<'_>| events.push(json(&event));
+    let mut seen = |event: Seen<'_>| events.push(json(&event));
     for item in items {
         match item {
             Item::Host(bytes) => observer.host(bytes, &mut seen),

@@ -52,7 +52,7 @@ pub(crate) enum Service {
 #[derive(Clone, Copy, Debug, Default)]
 struct Client {
     acquired: bool,
-    /// The modem says so, or has not said otherwise.
+    /// As the modem said last.
     connected: bool,
 }
 
@@ -611,6 +611,7 @@ impl Dialect for Simcom {
             registration: registered.or(known).unwrap_or_default(),
             signal_dbm: self.signal_dbm,
             address: self.address,
+            connected: Some(self.may_be_connected(self.session)),
             ..Status::default()
         }
     }

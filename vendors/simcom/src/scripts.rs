@@ -328,6 +328,8 @@ static STATUS_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(IGNORE),
     step(line!("AT+CSQ"), 9).info(Simcom::signal).on(IGNORE),
     step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
+    // An error means that the service is not started.
+    step(line!("AT+CMQTTDISC?"), 9).info(Simcom::leftover).on(IGNORE),
 ];
 
 /// The file's name is made from its content, so a name that is there is the

@@ -3,7 +3,7 @@
 //!
 //! It hears with the driver's own ears (framer, grammar, dialect tables,
 //! inbox) and waits for nothing: it knows only what the record says. Unlike
-//! the [engine](super::engine) it did not send the commands itself, so it
+//! the [engine](hayes::at::engine) it did not send the commands itself, so it
 //! takes them from the host's bytes: a line is a command unless a prompt was
 //! open, and what follows a prompt is data until the final result.
 //!
@@ -12,18 +12,19 @@
 
 use core::marker::PhantomData;
 
-use heapless::Vec;
-
-use super::{
-    command::{FNV_START, fnv1a, name_of},
-    dialect::{Dialect, Encoding, Form, Open, Reading, ResultRow, Urc, UrcRow, read, result_row},
-    framer::{Frame, Framer},
-    line::{Failure, Final, Line},
-};
-use crate::{
+use hayes::{
+    at::{
+        command::{content_hash, name_of},
+        dialect::{
+            Dialect, Encoding, Form, Open, Reading, ResultRow, Urc, read, result_row, urc_row,
+        },
+        framer::{Frame, Framer},
+        line::{Failure, Final, Line},
+    },
     inbox::Inbox,
     mqtt::{Code, Dropped, Event, Loss, Message},
 };
+use heapless::Vec;
 
 /// One thing that a dialogue says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,7 +320,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         self.supersede(seen);
         self.earlier.rotate_right(1);
         if let Some(slot) = self.earlier.first_mut() {
-            *slot = (self.line.len(), fnv1a(FNV_START, &self.line));
+            *slot = (self.line.len(), content_hash(&self.line));
         }
         self.line = core::mem::take(&mut self.typed);
         self.command = Some(Command::parse::<D>(&self.line));
@@ -443,7 +444,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             }
             return true;
         }
-        self.earlier.contains(&(raw.len(), fnv1a(FNV_START, raw)))
+        self.earlier.contains(&(raw.len(), content_hash(raw)))
     }
 
     // ---- answers -------------------------------------------------------
@@ -863,10 +864,6 @@ fn resembles(part: &[u8], whole: &[u8]) -> bool {
     }
     let mut rest = whole.iter();
     part.len().saturating_mul(2) >= whole.len() && part.iter().all(|b| rest.any(|w| w == b))
-}
-
-fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
-    D::URCS.iter().find(|row| row.name.as_bytes() == name)
 }
 
 /// The code in a result line of that kind, if `raw` is one.

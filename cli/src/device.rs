@@ -1,0 +1,179 @@
+//! The device that a modem is reached by: a serial port or a TCP port. Knows
+//! no modem. Everything that passes is counted, and shown to a transcript.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_serial::SerialPortBuilderExt;
+
+use crate::transcript::Transcript;
+
+/// Where the modem is: `PATH[@BAUD]` or `tcp:HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// A terminal and its speed.
+    Serial {
+        /// Its path.
+        path: String,
+        /// Bits per second.
+        baud: u32,
+    },
+    /// A TCP port, as `HOST:PORT`.
+    Tcp(String),
+}
+
+/// What most modems speak after power-up.
+const BAUD: u32 = 115_200;
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(address) = text.strip_prefix("tcp:") {
+            return match address.rsplit_once(':') {
+                Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                    Ok(Self::Tcp(address.to_owned()))
+                }
+                _ => Err("write it as tcp:HOST:PORT".to_owned()),
+            };
+        }
+        let (path, baud) = match text.rsplit_once('@') {
+            Some((path, baud)) if baud.bytes().all(|b| b.is_ascii_digit()) => (path, baud),
+            _ => (text, ""),
+        };
+        let baud = if text == path { Ok(BAUD) } else { baud.parse() };
+        match (path, baud) {
+            ("", _) => Err("the path is empty".to_owned()),
+            (_, Err(_) | Ok(0)) => Err("the baud rate after @ is no such number".to_owned()),
+            (path, Ok(baud)) => Ok(Self::Serial { path: path.to_owned(), baud }),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial { path, .. } => f.write_str(path),
+            Self::Tcp(address) => write!(f, "tcp:{address}"),
+        }
+    }
+}
+
+/// Any stream of bytes.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Device {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub async fn open(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Serial { path, baud } => {
+                let port = tokio_serial::new(path, *baud).open_native_async()?;
+                Ok(Box::new(port))
+            }
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+        }
+    }
+}
+
+/// A transcript that several write to.
+pub type Shared = Arc<Mutex<Transcript>>;
+
+/// Writes to a shared transcript.
+pub fn note(shared: &Shared, write: impl FnOnce(&mut Transcript)) {
+    write(&mut shared.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// A stream that is listened to.
+pub struct Tap {
+    stream: Box<dyn Stream>,
+    transcript: Option<Shared>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Tap {
+    /// Listens to `stream` for `transcript`.
+    pub fn new(stream: Box<dyn Stream>, transcript: Option<Shared>) -> Self {
+        Self { stream, transcript, sent: Arc::default() }
+    }
+
+    /// How many bytes were sent.
+    pub fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if let Some(transcript) = &self.transcript {
+            note(transcript, |t| t.modem(&buffer.filled()[before..]));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.sent.fetch_add(count as u64, Ordering::Relaxed);
+        if let Some(transcript) = &self.transcript {
+            note(transcript, |t| t.host(&bytes[..count]));
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// The kernel sends by itself. Flushing a serial port would wait for the
+    /// last bit on the wire, and let nothing else run meanwhile.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serial(path: &str, baud: u32) -> Result<Device, String> {
+        Ok(Device::Serial { path: path.to_owned(), baud })
+    }
+
+    #[test]
+    fn a_device_is_a_path_maybe_with_a_speed_or_a_tcp_port() {
+        assert_eq!("/dev/ttyUSB2".parse(), serial("/dev/ttyUSB2", 115_200));
+        assert_eq!("/dev/ttyS0@9600".parse(), serial("/dev/ttyS0", 9_600));
+        assert_eq!("/dev/by-id/a@b".parse(), serial("/dev/by-id/a@b", 115_200));
+        assert_eq!("tcp:[::1]:99".parse(), Ok(Device::Tcp("[::1]:99".to_owned())));
+        for wrong in ["", "@9600", "/dev/ttyS0@", "/dev/ttyS0@0", "tcp:host", "tcp::1", "tcp:h:x"] {
+            assert!(wrong.parse::<Device>().is_err(), "{wrong}");
+        }
+    }
+}

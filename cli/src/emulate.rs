@@ -1,0 +1,71 @@
+//! `hayes emulate`: a modem that does not exist, on a pseudo-terminal or a
+//! TCP port, until a signal ends it.
+
+use std::io::{Write, stderr, stdout};
+
+use hayes_emulator::bridge::Route;
+use hayes_emulator::serve::{Direction, Hooks, Pty, on_listener};
+use hayes_emulator::simcom::Config;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::args::{EmulateArgs, EmulateSimcomArgs, EmulateVendor};
+use crate::failure::Failure;
+use crate::signals::Signals;
+use crate::transcript::Transcript;
+use crate::vendor::Vendor;
+
+/// Is a modem.
+pub async fn run(args: EmulateArgs) -> Result<(), Failure> {
+    let EmulateVendor::Simcom(args) = args.vendor;
+    let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
+    tokio::select! {
+        end = serve(args) => end,
+        () = signals.next() => Ok(()),
+    }
+}
+
+async fn serve(args: EmulateSimcomArgs) -> Result<(), Failure> {
+    let config = Config {
+        family: args.family,
+        quirks: args.quirk.into_iter().collect(),
+        faults: args.fault,
+        seed: args.seed,
+        ..Config::default()
+    };
+    let route = args.broker.map_or(Route::AsAsked, |(host, port)| Route::to(host, port));
+    let observer = args.dialogue.then(show_dialogue);
+    let hooks = Hooks { observer, ..Hooks::default() };
+    let family = args.family;
+    if let Some(link) = &args.place.pty {
+        let failed = |error| Failure::new(format_args!("making {}", link.display()), error);
+        let pty = Pty::open(Some(link)).map_err(failed)?;
+        announce(&format!("{family} on {} ({})", link.display(), pty.path().display()))?;
+        return pty.serve(config, route, hooks).await.map_err(failed);
+    }
+    let address = args.place.listen.unwrap_or_default();
+    let failed = |error| Failure::new(format_args!("listening on {address}"), error);
+    let listener = TcpListener::bind(&address).await.map_err(failed)?;
+    announce(&format!("{family} on tcp:{}", listener.local_addr().map_err(failed)?))?;
+    on_listener(listener, config, route, hooks).await.map_err(failed)
+}
+
+/// Says where the modem is, for people and for scripts that wait for it.
+fn announce(what: &str) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    writeln!(out, "{what}").and_then(|()| out.flush()).map_err(|e| Failure::of_output(&e))
+}
+
+fn show_dialogue() -> mpsc::UnboundedSender<(Direction, Vec<u8>)> {
+    let (observer, mut bytes) = mpsc::unbounded_channel::<(Direction, Vec<u8>)>();
+    tokio::spawn(async move {
+        let mut transcript = Transcript::new(&Vendor::Simcom.row().wire, Box::new(stderr()));
+        while let Some((direction, bytes)) = bytes.recv().await {
+            match direction {
+                Direction::HostToModem => transcript.host(&bytes),
+                Direction::ModemToHost => transcript.modem(&bytes),
+            }
+        }
+    });
+    observer
+}

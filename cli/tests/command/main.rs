@@ -1,0 +1,10 @@
+//! The `hayes` command as its users see it: processes, exit codes, what they
+//! print, and what another client of the same broker sends and receives.
+//! Everything runs on the loopback interface. A real `mosquitto` is used
+//! besides the embedded broker where it is installed.
+
+mod demo;
+mod exchange;
+mod failures;
+mod support;
+mod usage;

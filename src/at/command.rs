@@ -7,6 +7,7 @@
 //! not build, and read piece by piece: no buffer holds a whole line, strings
 //! go out from where the caller keeps them.
 
+use super::escape::{self, Piece};
 use crate::{
     machine::{FileKind, Operation},
     mqtt::{AuthType, Credential, TlsVersion, Verify},
@@ -40,6 +41,8 @@ pub enum Arg {
     TopicLen,
     /// `{payload}`
     Payload,
+    /// `{payload.escaped}`: as in [`escape`](super::escape).
+    PayloadEscaped,
     /// `{payload.len}`: absent if 0.
     PayloadLen,
     /// `{qos}`
@@ -117,6 +120,7 @@ const ARGS: &[(&str, Arg)] = &[
     ("topic", Arg::Topic),
     ("topic.len", Arg::TopicLen),
     ("payload", Arg::Payload),
+    ("payload.escaped", Arg::PayloadEscaped),
     ("payload.len", Arg::PayloadLen),
     ("qos", Arg::Qos),
     ("retain", Arg::Retain),
@@ -284,6 +288,8 @@ pub enum Field<'a> {
     Absent,
     /// Bytes of the caller.
     Bytes(&'a [u8]),
+    /// Bytes of the caller, to be escaped.
+    Escaped(&'a [u8]),
     /// A number.
     Number(u32),
     /// The name of a file that is called by its content.
@@ -297,7 +303,7 @@ impl<'a> Field<'a> {
         let mut scratch = [0; SCRATCH];
         match *self {
             Self::Absent => false,
-            Self::Bytes(bytes) => bytes == text,
+            Self::Bytes(bytes) | Self::Escaped(bytes) => bytes == text,
             Self::Number(number) => {
                 let len = decimal(&mut scratch, number);
                 scratch.get(..len) == Some(text)
@@ -424,6 +430,7 @@ impl<'a> Scope<'a> {
             Arg::Topic => Field::Bytes(topic),
             Arg::TopicLen => Field::len(topic),
             Arg::Payload => Field::Bytes(publish.payload),
+            Arg::PayloadEscaped => Field::Escaped(publish.payload),
             Arg::PayloadLen => Field::len(publish.payload),
             Arg::Qos => Field::Number(publish.qos.level().into()),
             Arg::Retain => Field::flag(publish.retain),
@@ -515,6 +522,9 @@ pub struct Writer {
     at: u16,
     /// How much of the piece that begins there is done.
     done: u16,
+    /// The last piece was an escape, and so much of it was sent.
+    is_escape: bool,
+    within: u8,
     scratch: [u8; SCRATCH],
 }
 
@@ -528,13 +538,15 @@ impl Writer {
     /// A writer at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { at: 0, done: 0, scratch: [0; SCRATCH] }
+        Self { at: 0, done: 0, is_escape: false, within: 0, scratch: [0; SCRATCH] }
     }
 
     /// Begins a line.
     pub fn restart(&mut self) {
         self.at = 0;
         self.done = 0;
+        self.is_escape = false;
+        self.within = 0;
     }
 
     /// The next piece, never empty; `None` at the end. The same piece again
@@ -556,6 +568,13 @@ impl Writer {
                         Field::Absent => 0,
                         Field::Bytes(bytes) if done < bytes.len() => return bytes.get(done..),
                         Field::Bytes(_) => 0,
+                        Field::Escaped(bytes) => match self.escaped(bytes) {
+                            Some(Piece::Plain(plain)) => return Some(plain),
+                            Some(Piece::Escape(_)) => {
+                                return self.scratch.get(usize::from(self.within)..3);
+                            }
+                            None => 0,
+                        },
                         Field::Number(number) => decimal(&mut self.scratch, number),
                         Field::FileName(kind, hash) => print_name(&mut self.scratch, kind, hash),
                     };
@@ -577,15 +596,34 @@ impl Writer {
         }
     }
 
+    /// What comes next of escaped bytes, `done` of which are on the wire: an
+    /// escape lies in the scratch, `within` bytes of it sent.
+    fn escaped<'a>(&mut self, bytes: &'a [u8]) -> Option<Piece<'a>> {
+        let piece = escape::next(bytes.get(usize::from(self.done)..)?)?;
+        self.is_escape = false;
+        if let (Piece::Escape(escape), Some(front)) = (piece, self.scratch.first_chunk_mut()) {
+            *front = escape;
+            self.is_escape = true;
+        }
+        Some(piece)
+    }
+
     /// `count` bytes of the last piece were sent.
     pub fn advance(&mut self, count: usize) {
-        self.done = self.done.saturating_add(u16::try_from(count).unwrap_or(u16::MAX));
+        let mut count = u16::try_from(count).unwrap_or(u16::MAX);
+        if self.is_escape {
+            self.within = self.within.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
+            count = u16::from(self.within >= 3);
+            self.within = if count > 0 { 0 } else { self.within };
+            self.is_escape = count == 0;
+        }
+        self.done = self.done.saturating_add(count);
     }
 
     /// Whether nothing of the line was sent yet.
     #[must_use]
     pub const fn is_at_start(&self) -> bool {
-        self.at == 0 && self.done == 0
+        self.at == 0 && self.done == 0 && self.within == 0
     }
 
     /// The length of the whole line without its terminator, and its hash.
@@ -604,8 +642,20 @@ impl Writer {
 }
 
 fn arg(byte: u8) -> Option<Arg> {
-    Some(ARGS.get(usize::from(byte.wrapping_sub(FIELD)))?.1)
+    NUMBERED.get(usize::from(byte.wrapping_sub(FIELD))).copied()
 }
+
+/// The fields by their numbers, without the names that only the compiler reads.
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
+const NUMBERED: [Arg; ARGS.len()] = {
+    let mut numbered = [Arg::Session; ARGS.len()];
+    let mut row = 0;
+    while row < ARGS.len() {
+        numbered[row] = ARGS[row].1;
+        row += 1;
+    }
+    numbered
+};
 
 /// Prints `number` to the front of `out`; how long it is.
 fn decimal(out: &mut [u8; SCRATCH], number: u32) -> usize {
@@ -640,4 +690,67 @@ fn print_name(out: &mut [u8; SCRATCH], kind: FileKind, hash: u64) -> usize {
         *slot = byte;
         len.saturating_add(1)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::mqtt::{ConnectOptions, Publish, QoS};
+
+    /// The line in pieces that the transport takes `size` bytes at a time.
+    fn written(template: &'static [u8], operation: &Operation<'_>, size: usize) -> Vec<u8> {
+        let scope = Scope { operation, item: 0, session: 1, own: [60, 0, 0, 0] };
+        let mut writer = Writer::new();
+        let mut line = Vec::new();
+        while let Some(piece) = writer.piece(template, &scope) {
+            let taken = piece.len().min(size);
+            line.extend_from_slice(&piece[..taken]);
+            writer.advance(taken);
+        }
+        let (length, hash) = Writer::measure(template, &scope);
+        assert_eq!((length, hash), (line.len(), content_hash(&line)));
+        line
+    }
+
+    const CONNECT: &[u8] = crate::line!(
+        "AT+C={session},\"tcp://{host}:{port}\",{clean}[user|,\"{user}\"][password|,\"{password}\"]"
+    );
+    const PUBLISH: &[u8] =
+        crate::line!("AT+P=\"{topic}\",{qos}[retain|,{retain}],\"{payload.escaped}\"");
+
+    #[test]
+    fn a_part_in_brackets_is_written_only_if_its_field_is_there() {
+        let options = ConnectOptions::new("h", 65_535, "i").unwrap();
+        let both = options.credentials("u", Some("p")).unwrap();
+        let one = options.credentials("u", None).unwrap();
+        for size in [1, 2, 100] {
+            let line = |options| written(CONNECT, &Operation::Connect(options), size);
+            assert_eq!(line(&options), b"AT+C=1,\"tcp://h:65535\",1");
+            assert_eq!(line(&one), b"AT+C=1,\"tcp://h:65535\",1,\"u\"");
+            assert_eq!(line(&both), b"AT+C=1,\"tcp://h:65535\",1,\"u\",\"p\"");
+        }
+    }
+
+    #[test]
+    fn an_escaped_payload_may_be_taken_in_any_pieces() {
+        let publish = Publish::new("t", b"\"a\r\nb\\\"").unwrap().qos(QoS::AtLeastOnce);
+        for size in 1..12 {
+            let line = written(PUBLISH, &Operation::Publish(&publish), size);
+            assert_eq!(line, b"AT+P=\"t\",1,\"\\22a\\0D\\0Ab\\5C\\22\"", "{size}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_command_ends_at_its_sign() {
+        for (line, expected) in [
+            (crate::line!("AT+X={session}").as_slice(), "+X"),
+            (crate::line!("AT+X?"), "+X"),
+            (crate::line!("ATE0"), "ATE0"),
+            (crate::line!("AT"), "AT"),
+        ] {
+            assert_eq!(name(line), expected.as_bytes());
+        }
+    }
 }

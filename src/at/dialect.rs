@@ -185,6 +185,9 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
     if let Some(code) = own.and_then(|open| result_code::<D>(open, &line)) {
         return Reading::Result(code);
     }
+    if let Some(code) = open.and_then(|open| D::result_word(open.name, raw)) {
+        return Reading::Result(code);
+    }
     let row = urc_row::<D>(line.name);
     if let Some(urc) = row.filter(|row| own.is_none() || row.distinct).and_then(|r| (r.read)(&line))
     {
@@ -361,6 +364,7 @@ pub struct Step<D: 'static> {
     /// How long the whole answer may take, in milliseconds.
     pub within_ms: u32,
     pub(crate) marked: bool,
+    pub(crate) awaits: Option<fn(&D, &Scope<'_>) -> bool>,
     pub(crate) each: bool,
     pub(crate) when: Option<fn(&D, &Scope<'_>) -> bool>,
     pub(crate) info: Option<fn(&mut D, &Line<'_>)>,
@@ -379,6 +383,7 @@ impl<D> Step<D> {
             slice: 0,
             within_ms: (seconds as u32).saturating_mul(1000),
             marked: false,
+            awaits: None,
             each: false,
             when: None,
             info: None,
@@ -413,6 +418,14 @@ impl<D> Step<D> {
     #[must_use]
     pub const fn marked(mut self) -> Self {
         self.marked = true;
+        self
+    }
+
+    /// `OK` only means accepted if this says yes: a result line must come too.
+    /// Without it the dialect's table of results decides.
+    #[must_use]
+    pub const fn awaits(mut self, awaits: fn(&D, &Scope<'_>) -> bool) -> Self {
+        self.awaits = Some(awaits);
         self
     }
 
@@ -468,6 +481,8 @@ impl<D> Step<D> {
 pub trait Dialect: Sized + 'static {
     /// A byte after which raw data may begin inside a line.
     const MARK: Option<u8>;
+    /// What ends a command line: at most three bytes.
+    const TERMINATOR: &'static [u8] = b"\r";
     /// The byte that asks for data at the start of a line.
     const PROMPT: u8 = b'>';
     /// Whether data entered at a prompt come back while echo is on.
@@ -487,6 +502,12 @@ pub trait Dialect: Sized + 'static {
 
     /// Final results that only this vendor has.
     fn final_result(_line: &[u8]) -> Option<Final<'_>> {
+        None
+    }
+
+    /// The code in a result line that does not carry the name of its command
+    /// (`CONNACK OK`), where `command` is in flight; 0 for a success.
+    fn result_word(_command: &[u8], _line: &[u8]) -> Option<i32> {
         None
     }
 

@@ -49,8 +49,8 @@ enum Stage {
     Ready(Option<Instant>),
     /// Its line goes out.
     Line,
-    /// Its terminator goes out; `spoil` says how much of [`SPOIL`] is left.
-    End { spoil: u8 },
+    /// Its terminator goes out, or [`SPOIL`] instead.
+    End { spoil: bool, sent: u8 },
     /// Its answer is awaited.
     Answer,
     /// Its data go out; a slice may have to wait.
@@ -539,11 +539,13 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                     if self.writer.piece(step.line, &scope).is_some() {
                         return Out::Piece;
                     }
-                    self.stage = Stage::End { spoil: 0 };
+                    self.stage = Stage::End { spoil: false, sent: 0 };
                 }
-                Stage::End { spoil } => {
-                    let skip = SPOIL.len().saturating_sub(usize::from(spoil.max(1)));
-                    return Out::Fixed(SPOIL.get(skip..).unwrap_or_default());
+                Stage::End { spoil: true, sent } => {
+                    return Out::Fixed(SPOIL.get(usize::from(sent)..).unwrap_or_default());
+                }
+                Stage::End { spoil: false, sent } => {
+                    return Out::Fixed(D::TERMINATOR.get(usize::from(sent)..).unwrap_or_default());
                 }
                 Stage::Answer => return Out::Nothing,
                 Stage::Data { sent, hold } => return self.next_data(sent, hold),
@@ -589,7 +591,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.exchange = Exchange {
             name,
             form: if action { Form::Action } else { Form::Query },
-            required: action && result_row::<D>(name).is_some_and(|row| row.required),
+            required: match step.awaits {
+                Some(awaits) => awaits(&self.dialect, &scope),
+                None => action && result_row::<D>(name).is_some_and(|row| row.required),
+            },
             valid: !step.marked,
             data,
             echo_hash: hash,
@@ -626,12 +631,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.writer.advance(count);
                 self.run.begun = true;
             }
-            Stage::End { spoil } => {
-                let left = spoil.max(1).saturating_sub(u8::try_from(count).unwrap_or(u8::MAX));
-                if left == 0 {
+            Stage::End { spoil, sent } => {
+                let end = if spoil { SPOIL } else { D::TERMINATOR };
+                let sent = sent.saturating_add(u8::try_from(count).unwrap_or(u8::MAX));
+                self.stage = Stage::End { spoil, sent };
+                if usize::from(sent) >= end.len() {
                     self.await_answer();
-                } else {
-                    self.stage = Stage::End { spoil: left };
                 }
             }
             Stage::Data { sent, .. } => {
@@ -1078,7 +1083,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Stage::Line if self.writer.is_at_start() && unsure == 0 => Stage::Ready(None),
             Stage::Line => {
                 self.synced = false;
-                Stage::End { spoil: u8::try_from(SPOIL.len()).unwrap_or(u8::MAX) }
+                Stage::End { spoil: true, sent: 0 }
             }
             Stage::Data { sent, .. } => {
                 Stage::Fill { left: self.exchange.data.saturating_sub(sent).max(1) }

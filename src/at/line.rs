@@ -197,8 +197,9 @@ fn bare(input: &[u8]) -> IResult<&[u8], Value<'_>> {
     Ok((after, Value::Bare(text.trim_ascii())))
 }
 
-/// All of `text` as a decimal number without a sign.
-fn unsigned(text: &[u8]) -> Option<u32> {
+/// All of `text` as a decimal number without a sign, if it is one that fits.
+#[must_use]
+pub fn unsigned(text: &[u8]) -> Option<u32> {
     if text.is_empty() {
         return None;
     }

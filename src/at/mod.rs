@@ -8,5 +8,6 @@
 pub mod command;
 pub mod dialect;
 pub mod engine;
+pub mod escape;
 pub mod framer;
 pub mod line;

@@ -8,7 +8,7 @@
 use hayes::{
     at::{
         dialect::{Encoding, ResultRow, Uncounted, Urc, UrcRow},
-        line::{Line, Value},
+        line::{Line, Value, unsigned},
     },
     mqtt::Loss,
 };
@@ -209,11 +209,11 @@ pub(crate) fn inline(line: &[u8]) -> Option<Urc<'_>> {
         return None;
     }
     let (index, rest) = split(line.strip_prefix(RECEIVED)?.trim_ascii_start(), b',')?;
-    let session = number(index)?;
+    let session = unsigned(index)?;
     let head = rest.strip_prefix(b"\"")?.strip_suffix(b",\"")?;
     let comma = head.iter().rposition(|b| *b == b',')?;
     let (topic, length) = head.split_at_checked(comma)?;
-    let payload = number(length.strip_prefix(b",")?)?;
+    let payload = unsigned(length.strip_prefix(b",")?)?;
     let session = u8::try_from(session).ok()?;
     Some(Urc::Message { session, topic: topic.strip_suffix(b"\"")?, payload })
 }
@@ -232,7 +232,7 @@ pub(crate) fn uncounted<'a>(line: &Line<'a>) -> Option<Uncounted<'a>> {
     match line.name {
         b"+CMQTTRECV" => {
             let (index, rest) = split(line.text(), b',')?;
-            plain(u8::try_from(number(index)?).ok()?, rest)
+            plain(u8::try_from(unsigned(index)?).ok()?, rest)
         }
         b"+SMSUB" => plain(0, line.text()),
         b"+CMQPUB" => {
@@ -260,8 +260,4 @@ fn plain(session: u8, text: &[u8]) -> Option<Uncounted<'_>> {
 fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let (head, tail) = bytes.split_at_checked(bytes.iter().position(|b| *b == at)?)?;
     Some((head, tail.get(1..)?))
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    core::str::from_utf8(digits).ok()?.parse().ok()
 }

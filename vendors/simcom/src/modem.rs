@@ -7,7 +7,7 @@ use hayes::{
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
         dialect::{Answer, Dialect, ResultRow, Step, Then, Uncounted, Urc, UrcRow},
-        line::Line,
+        line::{Line, Value, unsigned},
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
@@ -210,7 +210,7 @@ impl Simcom {
             b"+CGREG" => 1,
             _ => 2,
         };
-        let stat = line.fields().nth(1).and_then(hayes::at::line::Value::signed);
+        let stat = line.fields().nth(1).and_then(Value::signed);
         if let (Some(slot), Some(stat)) = (self.registrations.get_mut(at), stat) {
             *slot = Registration::from_stat(stat);
         }
@@ -226,10 +226,9 @@ impl Simcom {
 
     /// `+CGPADDR: 1,100.111.74.74`
     pub(crate) fn address(&mut self, line: &Line<'_>) {
-        let text = line.fields().nth(1).map(hayes::at::line::Value::bytes).unwrap_or_default();
-        let parsed = core::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+        let text = line.fields().nth(1).map(Value::bytes).unwrap_or_default();
         if line.fields().unsigned() == Some(1) {
-            self.address = parsed.filter(|address: &IpAddr| !address.is_unspecified());
+            self.address = dotted(text).filter(|address| !address.is_unspecified());
         }
     }
 
@@ -353,7 +352,7 @@ impl Simcom {
 
     /// `+CCERTLIST: "ca-….pem"`
     pub(crate) fn certificate(&mut self, line: &Line<'_>) {
-        let name = line.fields().next().map(hayes::at::line::Value::bytes).unwrap_or_default();
+        let name = line.fields().next().map(Value::bytes).unwrap_or_default();
         if let Some((kind, hash)) = self.file {
             self.found_file |= Field::FileName(kind, hash).is_text(name);
         }
@@ -382,8 +381,7 @@ impl Simcom {
 fn range(line: &Line<'_>, n: usize) -> Option<(u32, u32)> {
     let inside = line.text().split(|b| *b == b'(').nth(n.checked_add(1)?)?;
     let mut ends = inside.split(|b| *b == b')').next()?.split(|b| *b == b'-');
-    let mut number = || core::str::from_utf8(ends.next()?).ok()?.parse::<u32>().ok();
-    Some((number()?, number()?))
+    Some((unsigned(ends.next()?)?, unsigned(ends.next()?)?))
 }
 
 /// The greatest length by the second range of a test answer. An answer that
@@ -393,6 +391,17 @@ fn upper_limit(line: &Line<'_>, least: u32) -> Option<u32> {
     let (min, max) = range(line, 1)?;
     let sound = range(line, 0) == Some((0, 1)) && min == 1 && max >= least;
     sound.then_some(max)
+}
+
+/// An address of version 4; those of version 6 have 16 numbers here and are
+/// not shown.
+fn dotted(text: &[u8]) -> Option<IpAddr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split(|b| *b == b'.');
+    for octet in &mut octets {
+        *octet = u8::try_from(unsigned(parts.next()?)?).ok()?;
+    }
+    parts.next().is_none().then_some(IpAddr::from(octets))
 }
 
 fn narrow(number: u32) -> u16 {

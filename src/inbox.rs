@@ -189,6 +189,7 @@ impl<const N: usize> Inbox<N> {
             self.ready = self.ready.saturating_add(1);
         } else {
             self.set_kind(at, Kind::Dead);
+            self.free();
             self.count_dropped(1, open.payload);
         }
         false
@@ -245,9 +246,11 @@ impl<const N: usize> Inbox<N> {
     pub fn front(&mut self) -> Option<Event<'_>> {
         if let Some(at) = self.lent.take() {
             self.set_kind(at, Kind::Dead);
+            self.free();
         }
-        self.free();
-        self.flush_counts(0);
+        if self.dropped > 0 || self.missed > 0 {
+            self.flush_counts(0);
+        }
         if self.ready == 0 {
             return None;
         }
@@ -259,6 +262,7 @@ impl<const N: usize> Inbox<N> {
 
     /// Whether [`front`](Self::front) has an event.
     #[must_use]
+    #[inline]
     pub fn has_event(&self) -> bool {
         self.dropped > 0 || self.missed > 0 || self.ready > 0
     }

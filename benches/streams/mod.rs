@@ -257,8 +257,8 @@ impl Maker {
 }
 
 /// The commands of the status operation, in order.
-const COMMANDS: [&str; 8] =
-    ["+CGMM", "+CGMR", "+CPIN", "+CREG", "+CGREG", "+CEREG", "+CSQ", "+CGPADDR"];
+const COMMANDS: [&str; 9] =
+    ["+CGMM", "+CGMR", "+CPIN", "+CREG", "+CGREG", "+CEREG", "+CSQ", "+CGPADDR", "+CMQTTDISC"];
 
 /// Answers of 20 to 60 bytes, one in eight an error; a URC before every third
 /// and inside every sixth.
@@ -281,6 +281,7 @@ fn mixed() -> Stream {
                         2 => "+CPIN: READY".into(),
                         6 => format!("+CSQ: {},99", n % 32),
                         7 => format!("+CGPADDR: 1,10.184.191.{n}"),
+                        8 => format!("+CMQTTDISC: {},1", n % 2),
                         _ if n < 50 => format!("{command}: 0,{}", n % 6),
                         _ => format!("{command}: 2,1,\"EA6D\",\"005400{n:02}\",7"),
                     });

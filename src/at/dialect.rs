@@ -206,24 +206,37 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
 
 /// The row of an unsolicited line, by its name.
 #[must_use]
+#[inline]
 pub fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
-    let wanted = key(name);
-    let keys = Keys::<D>::OF_URCS.iter().zip(D::URCS);
-    let mut rows = keys.filter(|(key, _)| **key == wanted).map(|(_, row)| row);
-    rows.find(|row| row.name.as_bytes() == name)
+    let wanted = ONES.wrapping_mul(u64::from(key(name)));
+    for (keys, rows) in Keys::<D>::OF_URCS.iter().zip(D::URCS.chunks(8)) {
+        let differ = keys ^ wanted;
+        let mut same = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
+        while same != 0 {
+            let at = usize::try_from(same.trailing_zeros() / 8).unwrap_or(0);
+            match rows.get(at) {
+                Some(row) if row.name.as_bytes() == name => return Some(row),
+                _ => same &= same.wrapping_sub(1),
+            }
+        }
+    }
+    None
 }
 
-/// The names of a dialect's tables as one byte each: most lines are told
-/// apart without comparing a name.
+/// A one in each byte.
+const ONES: u64 = u64::MAX / 255;
+
+/// The names of a dialect's tables as one byte each, compared eight at a time:
+/// most lines are told apart without comparing a name.
 struct Keys<D>(PhantomData<D>);
 
 impl<D: Dialect> Keys<D> {
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
-    const OF_URCS: [u8; 64] = {
-        let mut keys = [0; 64];
+    const OF_URCS: [u64; 8] = {
+        let mut keys = [0; 8];
         let mut row = 0;
         while row < D::URCS.len() {
-            keys[row] = key(D::URCS[row].name.as_bytes());
+            keys[row / 8] |= (key(D::URCS[row].name.as_bytes()) as u64) << (row % 8 * 8);
             row += 1;
         }
         keys

@@ -213,6 +213,26 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
     pub const fn overflows(&self) -> u32 {
         self.control.overflows
     }
+
+    /// Takes bytes that may be more than a piece of a line.
+    #[inline(never)]
+    fn take(&mut self, bytes: &[u8]) {
+        let control = &mut self.control;
+        let mut input = bytes;
+        loop {
+            self.framer.arm_prompt(control.prompt());
+            let Some(frame) = self.framer.next(&mut input) else { break };
+            match control.frame(frame) {
+                Follow::Nothing => {}
+                Follow::Data(count) => self.framer.expect_data(count),
+                Follow::Inline(count) => self.framer.expect_inline(count),
+                Follow::IgnoreMarks => self.framer.ignore_marks(),
+            }
+            if matches!(control.sink, Sink::Message(_)) && self.framer.data_left() == 0 {
+                control.end_inline();
+            }
+        }
+    }
 }
 
 impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LINE, INBOX> {
@@ -241,29 +261,13 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         self.control.start(operation, now)
     }
 
+    #[inline]
     fn receive(&mut self, bytes: &[u8], now: Instant) {
-        let control = &mut self.control;
-        control.now = now;
-        control.last_byte = now;
-        if let [byte] = bytes {
-            if self.framer.push(*byte) {
-                return;
-            }
-        }
-        let mut input = bytes;
-        loop {
-            self.framer.arm_prompt(control.prompt());
-            let Some(frame) = self.framer.next(&mut input) else { break };
-            let follow = control.frame(frame);
-            match follow {
-                Follow::Nothing => {}
-                Follow::Data(count) => self.framer.expect_data(count),
-                Follow::Inline(count) => self.framer.expect_inline(count),
-                Follow::IgnoreMarks => self.framer.ignore_marks(),
-            }
-            if matches!(control.sink, Sink::Message(_)) && self.framer.data_left() == 0 {
-                control.end_inline();
-            }
+        self.control.now = now;
+        self.control.last_byte = now;
+        match bytes {
+            [byte] if self.framer.push(*byte) => {}
+            _ => self.take(bytes),
         }
     }
 
@@ -334,6 +338,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         matches!(self.control.stage, Stage::Idle) && self.control.pending.is_none()
     }
 
+    #[inline]
     fn has_event(&self) -> bool {
         self.control.inbox.has_event()
     }

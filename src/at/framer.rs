@@ -273,25 +273,29 @@ impl<const N: usize> Framer<N> {
 }
 
 const WORD: usize = size_of::<usize>();
+/// A one, and the highest bit, in each byte of a word.
 const ONES: usize = usize::MAX / 255;
+const HIGHS: usize = ONES << 7;
 
-/// Where a line end or `mark` stands. All of these are below the letters, so a
-/// word without a low byte is passed over as a whole.
+/// Where the first line end or `mark` stands, a word at a time.
 #[inline]
 fn find_end(bytes: &[u8], mark: u8) -> Option<usize> {
-    let is_end = |byte: &u8| *byte == CR || *byte == LF || *byte == mark;
-    let low = ONES.wrapping_mul(usize::from(mark.max(CR)).wrapping_add(1));
+    let wanted = [CR, LF, mark].map(|byte| ONES.wrapping_mul(usize::from(byte)));
+    let words = bytes.chunks_exact(WORD);
+    let tail = words.remainder();
     let mut from = 0_usize;
-    while let Some(word) = bytes.get(from..).and_then(|rest| rest.first_chunk::<WORD>()) {
-        let value = usize::from_le_bytes(*word);
-        if value.wrapping_sub(low) & !value & (ONES << 7) != 0 {
-            if let Some(at) = word.iter().position(is_end) {
-                return Some(from.wrapping_add(at));
-            }
+    for word in words {
+        let word = word.first_chunk().map_or(0, |word| usize::from_le_bytes(*word));
+        // The lowest bit set is that of the first byte which is zero.
+        let zero = |word: usize| word.wrapping_sub(ONES) & !word & HIGHS;
+        let hits = wanted.iter().fold(0, |hits, wanted| hits | zero(word ^ wanted));
+        if hits != 0 {
+            let at = usize::try_from(hits.trailing_zeros() / 8).ok()?;
+            return Some(from.wrapping_add(at));
         }
         from = from.wrapping_add(WORD);
     }
-    let at = bytes.get(from..)?.iter().position(is_end)?;
+    let at = tail.iter().position(|b| *b == CR || *b == LF || *b == mark)?;
     Some(from.wrapping_add(at))
 }
 

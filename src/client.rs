@@ -395,13 +395,8 @@ where
     }
 
     async fn connect(&mut self, options: &ConnectOptions<'_>) -> Result<(), ClientError<R::Error>> {
-        let files = options.tls.as_ref().map(|tls| {
-            [(FileKind::Ca, tls.ca), (FileKind::Cert, tls.cert), (FileKind::Key, tls.key)]
-        });
-        for (kind, content) in files.into_iter().flatten() {
-            if let Some(content @ Credential::Pem(_)) = content {
-                self.store(kind, content).await?;
-            }
+        for (kind, content) in options.files() {
+            self.store(kind, content).await?;
         }
         self.run(&Operation::Connect(options)).await
     }

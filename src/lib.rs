@@ -10,6 +10,7 @@
 //! | [`mqtt`] | the words of the API: options, topics, messages, events, errors |
 //! | [`at`] | the AT line protocol: bytes → lines → meaning, scripts → bytes |
 //! | [`inbox`] | received messages and events that wait |
+//! | [`blocking`] | the client without async |
 //!
 //! [`Machine`] is the contract of every backend: a state machine without I/O
 //! and without a clock, of which [`Client`] is one of several pumps.
@@ -32,6 +33,7 @@
 extern crate std;
 
 pub mod at;
+pub mod blocking;
 mod client;
 mod clock;
 pub mod inbox;

@@ -65,6 +65,18 @@ pub enum FileKind {
     Key,
 }
 
+impl<'a> ConnectOptions<'a> {
+    /// The certificates and the key that come with their content, to be stored
+    /// before connecting.
+    pub fn files(&self) -> impl Iterator<Item = (FileKind, Credential<'a>)> + use<'a> {
+        let tls = self.tls.unwrap_or_default();
+        [(FileKind::Ca, tls.ca), (FileKind::Cert, tls.cert), (FileKind::Key, tls.key)]
+            .into_iter()
+            .filter_map(|(kind, content)| Some((kind, content?)))
+            .filter(|(_, content)| matches!(content, Credential::Pem(_)))
+    }
+}
+
 /// What an operation is, without its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -1,18 +1,18 @@
 //! The async client: over a byte stream to the emulated modem under paused
 //! time, and over transports that misbehave.
 
-use std::{future::Future, io, time::Duration};
+use std::{cell::Cell, collections::VecDeque, future::Future, io, rc::Rc, time::Duration};
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use hayes::{
-    Client, ClientError, Clock, Instant, MqttClient,
+    Client, ClientError, Clock, Instant, MqttClient, blocking,
     mqtt::{Assurance, ConnectOptions, Error, Event, Network, Publish, QoS},
 };
 use hayes_emulator::{
     network::Loopback,
     serve::{self, Hooks},
-    simcom::{Config, Delays, Family},
+    simcom::{self as emulated, Config, Delays, Family},
 };
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
 
@@ -205,4 +205,88 @@ async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
         matches!(result, Err(ClientError::<io::Error>::Modem(Error::Unresponsive))),
         "{result:?}"
     );
+}
+
+/// The emulated modem as a transport that never waits.
+struct Wire {
+    modem: emulated::Modem,
+    broker: Loopback,
+    now: Rc<Cell<u64>>,
+    waiting: VecDeque<u8>,
+}
+
+impl Wire {
+    fn advance(&mut self) {
+        self.broker.exchange(&mut self.modem, self.now.get());
+        self.waiting.extend(self.modem.transmit(self.now.get()));
+    }
+}
+
+impl ErrorType for Wire {
+    type Error = ErrorKind;
+}
+
+impl embedded_io::Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKind> {
+        let count = buffer.len().min(self.waiting.len());
+        for (slot, byte) in buffer.iter_mut().zip(self.waiting.drain(..count)) {
+            *slot = byte;
+        }
+        Ok(count)
+    }
+}
+
+impl embedded_io::ReadReady for Wire {
+    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+        self.advance();
+        Ok(!self.waiting.is_empty())
+    }
+}
+
+impl embedded_io::Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        self.modem.receive(self.now.get(), bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
+
+/// A clock that ticks when nobody has anything to do.
+struct Ticking(Rc<Cell<u64>>);
+
+impl blocking::Clock for Ticking {
+    fn now(&self) -> Instant {
+        Instant::from_millis(self.0.get())
+    }
+
+    fn idle(&self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
+
+#[test]
+fn the_blocking_client_does_the_same_without_async() {
+    let now = Rc::new(Cell::new(0));
+    let wire = Wire {
+        modem: emulated::Modem::new(slow()),
+        broker: Loopback::new(),
+        now: Rc::clone(&now),
+        waiting: VecDeque::new(),
+    };
+    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
+    let mut modem = blocking::Client::new(wire, Ticking(now), machine);
+    modem.bring_up(&Network::new()).unwrap();
+    modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
+    modem.subscribe("t", QoS::AtLeastOnce).unwrap();
+    assert_eq!(modem.poll_event(), Ok(None));
+    let publish = Publish::new("t", b"\r\nOK\r\n").unwrap().qos(QoS::AtLeastOnce);
+    assert_eq!(modem.publish(&publish), Ok(Assurance::BrokerAck));
+    let Event::Message(message) = modem.next_event().unwrap() else { panic!() };
+    assert_eq!(message.payload, b"\r\nOK\r\n");
+    modem.unsubscribe("t").unwrap();
+    modem.disconnect().unwrap();
+    assert_eq!(modem.publish(&publish), Err(Error::NotConnected.into()));
 }

@@ -1,0 +1,233 @@
+//! The blocking client: the same calls as the [async one](crate::Client) over
+//! `embedded-io`, for a bare `loop {}` and for Linux without a runtime.
+//!
+//! It pumps the same machine and knows nothing else. While it waits it asks
+//! the transport whether there is anything to read and calls
+//! [`Clock::idle`], which may sleep until an interrupt, feed a watchdog, or do
+//! nothing.
+
+use embedded_io::{Read, ReadReady, Write};
+
+use crate::{
+    client::ClientError,
+    clock::Instant,
+    machine::{File, FileKind, Machine, Operation},
+    mqtt::{
+        Assurance, ConnectOptions, Credential, Error, Event, LinkState, Network, Publish, QoS,
+        Status, Subscription, TopicFilter,
+    },
+};
+
+/// How much is read at once, in bytes.
+const READ: usize = 64;
+/// How much is written between two looks at what has come in, in bytes.
+const WRITE: usize = 64;
+
+/// What a blocking client needs to know of time.
+pub trait Clock {
+    /// The present. Must not run backwards.
+    fn now(&self) -> Instant;
+
+    /// Called over and over while there is nothing to do. Must return soon
+    /// after something was received, and within some milliseconds anyway.
+    fn idle(&self) {}
+}
+
+/// A client for one modem: its transport, a clock, and the machine of its
+/// vendor.
+#[derive(Debug)]
+pub struct Client<T, C, M> {
+    transport: T,
+    clock: C,
+    machine: M,
+    buffer: [u8; READ],
+}
+
+impl<T, C, M> Client<T, C, M>
+where
+    T: Read + ReadReady + Write,
+    C: Clock,
+    M: Machine,
+{
+    /// A client that has not said anything yet.
+    pub const fn new(transport: T, clock: C, machine: M) -> Self {
+        Self { transport, clock, machine, buffer: [0; READ] }
+    }
+
+    /// The machine, to see what it knows.
+    pub const fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The state of the connection.
+    pub fn link(&self) -> LinkState {
+        self.machine.link()
+    }
+
+    /// Chooses the session that the following calls are about, on modems with
+    /// two; 0 unless chosen.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the modem has one only.
+    pub fn select(&mut self, session: u8) -> Result<(), Error> {
+        self.machine.select(session)
+    }
+
+    /// As [`MqttClient::bring_up`](crate::MqttClient::bring_up).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn bring_up(&mut self, network: &Network<'_>) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::BringUp(network))
+    }
+
+    /// As [`MqttClient::connect`](crate::MqttClient::connect).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn connect(&mut self, options: &ConnectOptions<'_>) -> Result<(), ClientError<T::Error>> {
+        for (kind, content) in options.files() {
+            self.store(kind, content)?;
+        }
+        self.run(&Operation::Connect(options))
+    }
+
+    /// As [`MqttClient::publish`](crate::MqttClient::publish).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn publish(&mut self, publish: &Publish<'_>) -> Result<Assurance, ClientError<T::Error>> {
+        self.run(&Operation::Publish(publish))?;
+        Ok(self.machine.assurance(publish.qos))
+    }
+
+    /// As [`MqttClient::subscribe`](crate::MqttClient::subscribe).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<(), ClientError<T::Error>> {
+        self.subscribe_all(&[Subscription::new(filter, qos)?])
+    }
+
+    /// As [`MqttClient::subscribe_all`](crate::MqttClient::subscribe_all).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn subscribe_all(
+        &mut self,
+        filters: &[Subscription<'_>],
+    ) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Subscribe(filters))
+    }
+
+    /// As [`MqttClient::unsubscribe`](crate::MqttClient::unsubscribe).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn unsubscribe(&mut self, filter: &str) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Unsubscribe(&[TopicFilter::new(filter)?]))
+    }
+
+    /// As [`MqttClient::disconnect`](crate::MqttClient::disconnect).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn disconnect(&mut self) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Disconnect)
+    }
+
+    /// As [`MqttClient::status`](crate::MqttClient::status).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn status(&mut self) -> Result<Status, ClientError<T::Error>> {
+        self.run(&Operation::Status)?;
+        Ok(self.machine.status())
+    }
+
+    /// Stores a certificate or a key on the modem, if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], [`Error::Field`], [`Error::Refused`].
+    pub fn store(
+        &mut self,
+        kind: FileKind,
+        content: Credential<'_>,
+    ) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Store(File { kind, content }))
+    }
+
+    /// Waits for the next event and lends it until the next call.
+    ///
+    /// # Errors
+    /// Of the transport only.
+    pub fn next_event(&mut self) -> Result<Event<'_>, ClientError<T::Error>> {
+        while !self.machine.has_event() {
+            self.turn(None)?;
+        }
+        Ok(self.machine.event().unwrap_or(Event::Missed(0)))
+    }
+
+    /// Takes what has come in without waiting; the next event, if there is one.
+    ///
+    /// # Errors
+    /// Of the transport only.
+    pub fn poll_event(&mut self) -> Result<Option<Event<'_>>, ClientError<T::Error>> {
+        while !self.machine.has_event() && self.transport.read_ready().map_err(failed)? {
+            self.turn(None)?;
+        }
+        Ok(self.machine.event())
+    }
+
+    /// Runs one operation to its end.
+    fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<T::Error>> {
+        self.machine.start(operation, self.clock.now())?;
+        loop {
+            if let Err(error) = self.turn(Some(operation)) {
+                self.machine.abandon(0);
+                return Err(error);
+            }
+            if let Some(outcome) = self.machine.outcome() {
+                return outcome.map_err(ClientError::Modem);
+            }
+        }
+    }
+
+    /// Writes what is due, takes what has come in, tells the time.
+    fn turn(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
+        let mut wrote = false;
+        while let Some(bytes) = self.machine.transmit(operation, self.clock.now()) {
+            let bytes = bytes.get(..WRITE).unwrap_or(bytes);
+            let count = self.transport.write(bytes).map_err(failed)?;
+            self.machine.sent(count);
+            wrote = true;
+            self.take()?;
+        }
+        if wrote {
+            self.transport.flush().map_err(failed)?;
+        }
+        let now = self.clock.now();
+        if !self.take()? {
+            match self.machine.deadline() {
+                Some(deadline) if now >= deadline => self.machine.tick(now),
+                _ => self.clock.idle(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what has come in; whether there was anything.
+    fn take(&mut self) -> Result<bool, ClientError<T::Error>> {
+        if !self.transport.read_ready().map_err(failed)? {
+            return Ok(false);
+        }
+        let count = self.transport.read(&mut self.buffer).map_err(failed)?;
+        let bytes = self.buffer.get(..count).unwrap_or_default();
+        self.machine.receive(bytes, self.clock.now());
+        Ok(count > 0)
+    }
+}
+
+fn failed<E>(error: E) -> ClientError<E> {
+    ClientError::Transport(error)
+}

@@ -515,3 +515,22 @@ fn an_old_firmware_that_refuses_a_tls_setting_is_named_and_never_downgraded() {
     assert_eq!(result, Err(Error::Unsupported(Feature::Setting("sslversion"))));
     assert!(rig.broker.connects().is_empty());
 }
+
+#[test]
+fn a_restart_that_nobody_heard_is_found_out() {
+    for family in FAMILIES {
+        let mut rig = connected(family);
+        rig.plugged = false;
+        rig.modem.reboot(rig.now);
+        rig.idle(60_000);
+        rig.plugged = true;
+        let first = rig.publish("t", b"x", QoS::AtLeastOnce);
+        assert!(first.is_err());
+        let second = rig.publish("t", b"y", QoS::AtLeastOnce);
+        let lost = Err(Error::Lost(Loss::Restart));
+        assert!(first == lost || second == lost, "{first:?} {second:?}\n{}", rig.transcript());
+        assert!(rig.events().contains(&Heard::Other("Restarted".into())));
+        rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        rig.publish("t", b"z", QoS::AtLeastOnce).unwrap();
+    }
+}

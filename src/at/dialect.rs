@@ -309,6 +309,8 @@ pub enum Then {
     },
     /// Fills up a data phase that may be open, then another script.
     Flush(u8),
+    /// The answer shows that the modem has restarted unheard.
+    Restarted,
 }
 
 /// What a rule is about.

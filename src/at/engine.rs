@@ -446,14 +446,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         let verb = operation.verb();
         operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
         self.dialect.check(&self.scope(operation))?;
-        let needs_link = matches!(verb, Verb::Publish | Verb::Subscribe | Verb::Unsubscribe);
-        match self.link() {
-            LinkState::Lost(loss) if needs_link => return Err(Error::Lost(loss)),
-            LinkState::Idle | LinkState::Connecting if needs_link => {
-                return Err(Error::NotConnected);
-            }
-            _ => {}
-        }
+        self.check_link(verb)?;
         let items = u8::try_from(operation.items()).unwrap_or(u8::MAX);
         if items == 0 {
             let problem = Problem::Empty;
@@ -466,6 +459,18 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.outcome = None;
         self.pending = Some(verb);
         Ok(())
+    }
+
+    /// Refuses what needs a connection where there is none.
+    fn check_link(&self, verb: Verb) -> Result<(), Error> {
+        match (verb, self.link()) {
+            (Verb::Publish | Verb::Subscribe | Verb::Unsubscribe, link) => match link {
+                LinkState::Connected => Ok(()),
+                LinkState::Lost(loss) => Err(Error::Lost(loss)),
+                LinkState::Idle | LinkState::Connecting => Err(Error::NotConnected),
+            },
+            _ => Ok(()),
+        }
     }
 
     fn begin(&mut self, verb: Verb, operation: &Operation<'_>) {
@@ -568,6 +573,11 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.run.sync = false;
                 self.synced = true;
                 self.fresh = false;
+                if let Err(error) = self.check_link(self.run.verb) {
+                    // It was there when the operation was begun.
+                    self.conclude(Err(error));
+                    return;
+                }
                 let (script, step, item) = self.run.resume;
                 self.goto(script);
                 self.run.step = step;
@@ -1013,6 +1023,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 }
             }
             Then::Flush(script) => self.flush(script),
+            Then::Restarted => self.restarted(),
         }
     }
 
@@ -1046,9 +1057,14 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 None => (Error::NoResult(command), Some(Loss::NoResult)),
             },
         };
-        if answer == Answer::Silence {
-            self.synced = false;
-            self.dialect.unsure();
+        match answer {
+            Answer::Silence => {
+                self.synced = false;
+                self.dialect.unsure();
+            }
+            // Without a reason it may be that of a modem that has restarted.
+            Answer::Failed(Code::None) => self.synced = false,
+            _ => {}
         }
         if let Some(loss) = loss.filter(|_| connected) {
             self.lose(self.session, loss);

@@ -579,8 +579,9 @@ impl Dialect for Simcom {
             _ => {}
         }
         let loss = match code {
-            // 9: network not opened; 11: no connection.
-            Code::Vendor(number @ (9 | 11)) => Some(Loss::Found(number)),
+            // 9: network not opened; 11: no connection; 14: busy for longer
+            // than the scripts wait.
+            Code::Vendor(number @ (9 | 11 | 14)) => Some(Loss::Found(number)),
             _ => None,
         };
         (Error::Refused(self.refusal(command, code)), loss)

@@ -8,7 +8,7 @@ use hayes::{
             Answer,
             On::{Cme, Code, Error, Ok, Plain, Silence},
             Rule, Step,
-            Then::{Fail, Finish, Flush, Goto, Next, Poll, Retry},
+            Then::{Fail, Finish, Flush, Goto, Next, Poll, Restarted, Retry},
         },
     },
     line,
@@ -70,15 +70,11 @@ const IGNORE: &[Rule] = &[Rule(Error, Next)];
 
 /// After an answer that is still owed: a question whose answer cannot be taken
 /// for another. Another mode than the one set below means a restart.
-static RESYNC_STEPS: &[Step<Simcom>] =
-    &[step(line!("AT+CMEE?"), 2).marked().info(Simcom::cmee).on(FULL_SYNC).then(|modem, _| {
-        if modem.numeric_errors {
-            Finish
-        } else {
-            modem.forget();
-            Goto(SYNC)
-        }
-    })];
+static RESYNC_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMEE?"), 2)
+    .marked()
+    .info(Simcom::cmee)
+    .on(FULL_SYNC)
+    .then(|modem, _| if modem.numeric_errors { Finish } else { Restarted })];
 
 const FULL_SYNC: &[Rule] = &[Rule(Silence, Goto(SYNC)), Rule(Error, Goto(SYNC))];
 

@@ -41,7 +41,7 @@ pub enum Arg {
     TopicLen,
     /// `{payload}`
     Payload,
-    /// `{payload.escaped}`: as in [`escape`](super::escape).
+    /// `{payload.escaped}`: with the escapes of [`escape`].
     PayloadEscaped,
     /// `{payload.len}`: absent if 0.
     PayloadLen,

@@ -223,20 +223,14 @@ where
     /// Runs one operation to its end.
     async fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<R::Error>> {
         self.machine.start(operation, self.clock.now())?;
-        let mut outcome = None;
-        self.pump(Some(operation), |machine| {
-            outcome = machine.outcome();
-            outcome.is_some()
-        })
-        .await?;
-        outcome.unwrap_or(Ok(())).map_err(ClientError::Modem)
+        self.pump(Some(operation)).await
     }
 
-    /// Carries bytes and time to and from the machine until `done`.
+    /// Carries bytes and time to and from the machine until the operation has
+    /// its outcome; without an operation, until there is an event.
     async fn pump(
         &mut self,
         operation: Option<&Operation<'_>>,
-        mut done: impl FnMut(&mut M) -> bool,
     ) -> Result<(), ClientError<R::Error>> {
         let Self { reader, writer, clock, machine, buffer } = self;
         let mut lease = Lease { machine, unsure: 0, held: true };
@@ -245,9 +239,15 @@ where
             let arrived = {
                 let mut read = Reading { future: pin!(reader.read(buffer)), arrived: None };
                 let wrote = write_all(&mut lease, operation, &mut read, writer, clock).await?;
-                if read.arrived.is_none() && done(lease.machine) {
-                    lease.held = false;
-                    return Ok(());
+                if read.arrived.is_none() {
+                    let outcome = match operation {
+                        Some(_) => lease.machine.outcome(),
+                        None => lease.machine.has_event().then_some(Ok(())),
+                    };
+                    if let Some(outcome) = outcome {
+                        lease.held = false;
+                        return outcome.map_err(ClientError::Modem);
+                    }
                 }
                 if wrote && read.arrived.is_none() {
                     let flush = read.alongside(writer.flush(), clock, None).await;
@@ -425,11 +425,8 @@ where
     }
 
     async fn next_event(&mut self) -> Result<Event<'_>, ClientError<R::Error>> {
-        loop {
-            if self.machine.has_event() {
-                break;
-            }
-            self.pump(None, |machine| machine.has_event()).await?;
+        if !self.machine.has_event() {
+            self.pump(None).await?;
         }
         Ok(self.machine.event().unwrap_or(Event::Missed(0)))
     }

@@ -242,6 +242,10 @@ impl<const N: usize> Framer<N> {
             return Some(Frame::Marked(&self.line));
         }
         self.after_cr = *end == CR;
+        if self.after_cr && rest.first() == Some(&LF) {
+            self.after_cr = false;
+            *input = rest.get(1..).unwrap_or_default();
+        }
         if self.line.is_empty() && part.len() <= N {
             self.marks = true;
             return Some(Frame::Line(part));

@@ -141,7 +141,16 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next field as an unsigned number; `None` if it is none.
     pub fn unsigned(&mut self) -> Option<u32> {
-        self.next()?.unsigned()
+        let text = self.rest?;
+        let blanks = text.iter().take_while(|b| **b == b' ').count();
+        let digits = text.get(blanks..)?.split(|b| *b == b',').next()?;
+        let Some(number) = unsigned(digits) else {
+            // Not a plain number: quoted, with blanks behind, or none at all.
+            return self.next()?.unsigned();
+        };
+        let end = blanks.saturating_add(digits.len());
+        self.rest = text.get(end.saturating_add(1)..).filter(|_| end < text.len());
+        Some(number)
     }
 
     /// The next field as a signed number; `None` if it is none.

@@ -534,3 +534,22 @@ fn a_restart_that_nobody_heard_is_found_out() {
         rig.publish("t", b"z", QoS::AtLeastOnce).unwrap();
     }
 }
+
+#[test]
+fn secrets_are_in_no_debug_and_are_never_asked_back() {
+    let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap();
+    let options = options.credentials("user", Some("s3cret")).unwrap();
+    let key = Credential::Pem(b"-----BEGIN PRIVATE KEY-----\ns3cret\n");
+    let options = options.tls(Tls::insecure().client(Credential::Stored("cert.pem"), key));
+    let network = Network::new().pin("4711").unwrap();
+    let mut rig = Rig::new(config(Family::A76xx));
+    let mut shown = String::new();
+    for operation in [Operation::BringUp(&network), Operation::Connect(&options)] {
+        let result = rig.run(&operation);
+        shown += &format!("{operation:?} {result:?} {:?}", rig.driver);
+    }
+    assert!(!shown.contains("s3cret") && !shown.contains("4711"), "{shown}");
+    // Its read form prints the password in clear.
+    let host = String::from_utf8_lossy(&rig.host);
+    assert!(!host.contains("AT+CMQTTCONNECT?"));
+}

@@ -1,14 +1,16 @@
 //! The network side as a real broker, by `rumqttc`. One task for each connected client; what goes
-//! wrong on the way becomes an error code of the modem's table (25 DNS, 3 socket, 32 handshake,
+//! wrong on the way becomes an error code as SIMCom numbers them (25 DNS, 3 socket, 32 handshake,
 //! 26 closed by the server, 27 to 31 refused by the broker). Knows no AT command.
 //!
 //! `rumqttc` speaks MQTT 3.1.1 only: a client that asks for 3.1 is connected with 3.1.1 (the
 //! quirk `mqtt31-refused` has it refused instead), and the dup flag of a publish is not passed on.
 
+mod link;
 mod tls;
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -18,10 +20,10 @@ use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, NetworkOptions,
     Outgoing, QoS, StateError, SubscribeFilter, TlsConfiguration, Transport,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::network::{Action, ConnectOptions, Network, Reply, Request};
+use crate::network::{Action, ConnectOptions, LinkOptions, Network, Reply, Request};
 
 /// To which broker the modem's connections go.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,6 +74,8 @@ const REQUESTS: usize = 64;
 #[derive(Debug)]
 pub struct Bridge {
     route: Route,
+    /// Connections that were opened for themselves; a CONNECT goes over them.
+    opened: [Option<Opened>; 2],
     links: [Option<Link>; 2],
     /// Counts the connections of each client, so that a word of an earlier one is known as such.
     generations: [u64; 2],
@@ -84,13 +88,35 @@ pub struct Bridge {
 struct Link {
     client: AsyncClient,
     asked: Asked,
-    task: JoinHandle<()>,
+    task: Task,
 }
 
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.task.abort();
+/// A task that ends with its owner, unless it has its leave to take yet.
+#[derive(Debug)]
+struct Task {
+    handle: JoinHandle<()>,
+    leaving: bool,
+}
+
+impl Task {
+    fn spawn(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Task { handle: tokio::spawn(work), leaving: false }
     }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if !self.leaving {
+            self.handle.abort();
+        }
+    }
+}
+
+/// A connection that was opened without CONNECT, and the way to have one go over it.
+#[derive(Debug)]
+struct Opened {
+    other_end: Option<oneshot::Sender<TcpListener>>,
+    task: Task,
 }
 
 /// What was handed to `rumqttc` and has not shown up as an outgoing packet yet, in order.
@@ -110,6 +136,7 @@ impl Network for Bridge {
         let at = usize::from(client) % 2;
         match action {
             Action::Abort => self.hang_up(at),
+            Action::Open(options) => self.open(client, id, *options),
             Action::Connect(options) => self.connect(client, id, *options),
             action => self.ask(client, id, action),
         }
@@ -133,11 +160,19 @@ impl Bridge {
     /// A bridge without connections.
     pub fn new(route: Route) -> Self {
         let (reply_to, replies) = mpsc::unbounded_channel();
-        Bridge { route, links: [None, None], generations: [0; 2], replies, reply_to }
+        Bridge {
+            route,
+            opened: [None, None],
+            links: [None, None],
+            generations: [0; 2],
+            replies,
+            reply_to,
+        }
     }
 
     fn hang_up(&mut self, at: usize) {
         self.links[at] = None;
+        self.opened[at] = None;
         self.generations[at] += 1;
     }
 
@@ -146,11 +181,32 @@ impl Bridge {
         Voice { generation, client, to: self.reply_to.clone() }
     }
 
-    fn connect(&mut self, client: u8, id: u32, options: ConnectOptions) {
+    fn open(&mut self, client: u8, id: u32, options: LinkOptions) {
         let at = usize::from(client) % 2;
         self.hang_up(at);
+        let (other_end, wanted) = oneshot::channel();
+        let task = link::run(options, self.route.clone(), self.voice(client), id, wanted);
+        let task = Task::spawn(task);
+        self.opened[at] = Some(Opened { other_end: Some(other_end), task });
+    }
+
+    fn connect(&mut self, client: u8, id: u32, mut options: ConnectOptions) {
+        let at = usize::from(client) % 2;
+        let route = match self.opened[at].as_mut().and_then(|opened| opened.other_end.take()) {
+            None => {
+                self.hang_up(at);
+                self.route.clone()
+            }
+            Some(other_end) => match other_end_at(other_end) {
+                Ok(route) => {
+                    options.tls = None;
+                    route
+                }
+                Err(_) => return self.voice(client).done(id, code::SOCKET_CONNECT),
+            },
+        };
         let voice = self.voice(client);
-        let options = match mqtt_options(&options, &self.route) {
+        let options = match mqtt_options(&options, &route) {
             Ok(options) => options,
             Err(code) => return voice.done(id, code),
         };
@@ -161,22 +217,40 @@ impl Bridge {
         network.set_tcp_nodelay(true);
         events.set_network_options(network);
         let asked = Asked::default();
-        let task = tokio::spawn(run(events, voice, id, Arc::clone(&asked)));
+        let task = Task::spawn(run(events, voice, id, Arc::clone(&asked)));
         self.links[at] = Some(Link { client, asked, task });
     }
 
     fn ask(&mut self, client: u8, id: u32, action: Action) {
         let voice = self.voice(client);
-        let Some(link) = &self.links[usize::from(client) % 2] else {
+        let at = usize::from(client) % 2;
+        let Some(link) = &mut self.links[at] else {
             return voice.done(id, code::NO_CONNECTION);
         };
+        if action == Action::Disconnect {
+            // Whatever the modem does next, the broker is to get the DISCONNECT.
+            link.task.leaving = true;
+            if let Some(opened) = &mut self.opened[at] {
+                opened.task.leaving = true;
+            }
+        }
         if link.ask(id, action).is_none() {
             // A broker closes the connection when it gets a topic that is none.
             voice.done(id, code::RECEIVE);
             voice.say(Reply::Lost { client, cause: cause::CLOSED });
-            link.task.abort();
+            link.task.handle.abort();
         }
     }
+}
+
+/// Has an open connection come out at a port of this machine, for `rumqttc` to connect to.
+fn other_end_at(other_end: oneshot::Sender<TcpListener>) -> io::Result<Route> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    listener.set_nonblocking(true)?;
+    let port = listener.local_addr()?.port();
+    // If the connection is gone by now, so is the listener, and connecting to it fails.
+    let _ = other_end.send(listener);
+    Ok(Route::to("127.0.0.1", port))
 }
 
 impl Link {
@@ -207,7 +281,7 @@ impl Link {
                 filters.into_iter().try_for_each(|filter| client.try_unsubscribe(filter))
             }
             Action::Disconnect => client.try_disconnect(),
-            Action::Connect(_) | Action::Abort => return None,
+            Action::Open(_) | Action::Connect(_) | Action::Abort => return None,
         };
         asked.ok()
     }
@@ -244,7 +318,12 @@ fn mqtt_options(from: &ConnectOptions, route: &Route) -> Result<MqttOptions, u8>
     }
     if let Some(will) = &from.will {
         let topic = text(will.topic.clone()).ok_or(code::PACKET)?;
-        options.set_last_will(LastWill::new(topic, will.payload.clone(), quality(will.qos), false));
+        options.set_last_will(LastWill::new(
+            topic,
+            will.payload.clone(),
+            quality(will.qos),
+            will.retain,
+        ));
     }
     if let Some(how) = &from.tls {
         let config = tls::client(how).ok_or(code::HANDSHAKE)?;
@@ -339,7 +418,7 @@ fn incoming(packet: Packet, open: &mut Vec<(u16, u32)>, voice: &Voice) {
     }
 }
 
-/// Why there is no connection, in the modem's words.
+/// Why there is no connection, in SIMCom's numbers.
 fn connect_code(error: &ConnectionError) -> u8 {
     match error {
         ConnectionError::ConnectionRefused(why) => refusal(*why),

@@ -1,15 +1,16 @@
-//! SIMCom modems that do not exist, in front of a real MQTT broker.
+//! SIMCom and Luat modems that do not exist, in front of a real MQTT broker.
 //!
 //! A driver for a modem is best tested against the modem; this crate is for everybody who has
-//! none on the desk. It speaks the byte-level dialect of the SIM7600, A76xx and SIM767xx families
-//! (echo, prompts, framing, result orders, limits, error codes), keeps the state of the MQTT
-//! service and its two clients as the modem does, and bridges to a broker. It was written from
-//! the manuals and from logs of real modems. It shares no code with the drivers, so that one
-//! misreading of a manual cannot hide in both.
+//! none on the desk. It speaks the byte-level dialects of the SIM7600, A76xx and SIM767xx families
+//! and of the Air724, Air780E and Air700EAQ (echo, prompts, framing, result orders, limits, error
+//! codes), keeps the state of the MQTT client as the modem does, and bridges to a broker. It was
+//! written from the manuals and from logs of real modems. It shares no code with the drivers, so
+//! that one misreading of a manual cannot hide in both.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`simcom`] | the modem: no I/O, no clock, bytes in and bytes out |
+//! | [`simcom`], [`luat`] | the modems: no I/O, no clock, bytes in and bytes out |
+//! | [`modem`] | what they have in common, seen from outside |
 //! | [`quirk`] | documented oddities that can be switched on one by one |
 //! | [`fault`] | trouble on the line, reproducible by a seed |
 //! | [`network`] | what stands behind the modem, and an in-memory broker for virtual time |
@@ -24,6 +25,15 @@
 //! modem.receive(0, b"AT+CSQ\r");
 //! assert_eq!(modem.transmit(0), b"AT+CSQ\r\r\n+CSQ: 20,99\r\n\r\nOK\r\n");
 //! ```
+//!
+//! ```
+//! use hayes_emulator::luat::{Config, Family, Modem};
+//!
+//! let mut modem = Modem::new(Config { family: Family::Air724, ..Config::default() });
+//! modem.receive(0, b"AT+MQTTSTATU\r\n");
+//! assert_eq!(modem.transmit(0), b"AT+MQTTSTATU\r");
+//! assert_eq!(modem.transmit(4), b"\r\n+MQTTSTATU :0\r\n\r\nOK\r\n");
+//! ```
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -31,11 +41,19 @@
 pub mod bridge;
 #[cfg(feature = "broker")]
 pub mod broker;
+mod command;
+#[cfg(test)]
+mod desk;
 pub mod fault;
+pub mod luat;
+pub mod modem;
 pub mod network;
+mod port;
 pub mod quirk;
 pub mod serve;
 pub mod simcom;
+mod wire;
 
 pub use fault::{Fault, ParseFaultError};
+pub use modem::Modem;
 pub use quirk::{ParseQuirkError, Quirk, Quirks};

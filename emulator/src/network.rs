@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::task::{Context, Poll};
 
-use crate::simcom::Modem;
+use crate::modem::Modem;
 
 /// The modem wants something of the network for one of its clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,9 @@ pub struct Request {
 /// What a modem may want.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Open a connection and say nothing on it yet. Modems that leave the moment of CONNECT to
+    /// the host ask for this; the next [`Connect`](Action::Connect) uses the link.
+    Open(Box<LinkOptions>),
     /// Connect to a broker.
     Connect(Box<ConnectOptions>),
     /// Publish a message.
@@ -51,6 +54,17 @@ pub enum Action {
     Disconnect,
     /// Drop the connection without a word. This is the one action that is not answered.
     Abort,
+}
+
+/// A connection before any MQTT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkOptions {
+    /// Name or address, without scheme.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// With TLS, and how.
+    pub tls: Option<TlsOptions>,
 }
 
 /// Everything of a CONNECT.
@@ -95,7 +109,7 @@ impl fmt::Debug for ConnectOptions {
     }
 }
 
-/// A TLS context of the modem (CSSLCFG).
+/// A TLS context of the modem.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TlsOptions {
     /// 0 SSL 3.0, 1 TLS 1.0, 2 TLS 1.1, 3 TLS 1.2, 4 all.
@@ -108,6 +122,9 @@ pub struct TlsOptions {
     pub negotiate_seconds: u32,
     /// Send the server name (SNI).
     pub server_name: bool,
+    /// The name to send and to find in the certificate. Without it, the host that was asked for
+    /// is sent and nothing is compared.
+    pub name: Option<String>,
     /// File with the authority, PEM or DER.
     pub ca: Option<Vec<u8>>,
     /// File with the certificate of the client.
@@ -125,11 +142,12 @@ impl fmt::Debug for TlsOptions {
             .field("ignore_local_time", &self.ignore_local_time)
             .field("negotiate_seconds", &self.negotiate_seconds)
             .field("server_name", &self.server_name)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
 
-/// A last will. The modem knows no retain flag for it.
+/// A last will.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Will {
     /// Topic.
@@ -138,12 +156,15 @@ pub struct Will {
     pub payload: Vec<u8>,
     /// 0 to 2.
     pub qos: u8,
+    /// Whether it is to be kept. SIMCom modems know no such flag.
+    pub retain: bool,
 }
 
 /// What the network has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
-    /// The request is done: code 0, or an error code of the modem's table.
+    /// The request is done: code 0, or the cause of the failure. Causes are numbered as SIMCom
+    /// numbers them; a modem that tells nothing of causes takes them as yes and no.
     Done {
         /// 0 or 1.
         client: u8,
@@ -202,6 +223,8 @@ pub struct Loopback {
     sessions: BTreeMap<String, Session>,
     retained: BTreeMap<Vec<u8>, Vec<u8>>,
     published: Vec<Message>,
+    opens: Vec<LinkOptions>,
+    opened: [bool; 2],
     connects: Vec<ConnectOptions>,
     failures: VecDeque<u8>,
     held: Option<VecDeque<Request>>,
@@ -246,7 +269,7 @@ impl Loopback {
     }
 
     /// Carries requests and replies between the modem and this broker until both are quiet.
-    pub fn exchange(&mut self, modem: &mut Modem, now_ms: u64) {
+    pub fn exchange(&mut self, modem: &mut (impl Modem + ?Sized), now_ms: u64) {
         loop {
             let requests = modem.requests();
             let quiet = requests.is_empty() && self.replies.is_empty();
@@ -285,7 +308,8 @@ impl Loopback {
 
     /// The connection of a client breaks, as the broker sees it: its will goes out.
     pub fn lose(&mut self, client: u8, cause: u8) {
-        if self.links[index(client)].is_some() {
+        let opened = std::mem::take(&mut self.opened[index(client)]);
+        if opened || self.links[index(client)].is_some() {
             self.unlink(client, true);
             self.replies.push_back(Reply::Lost { client, cause });
         }
@@ -294,6 +318,11 @@ impl Loopback {
     /// Everything that was published, wills and other clients included.
     pub fn published(&self) -> &[Message] {
         &self.published
+    }
+
+    /// Every connection without CONNECT that was asked for.
+    pub fn opens(&self) -> &[LinkOptions] {
+        &self.opens
     }
 
     /// Every CONNECT that was asked for.
@@ -305,6 +334,7 @@ impl Loopback {
         let Request { client, id, action } = request;
         let link = index(client);
         if action == Action::Abort {
+            self.opened[link] = false;
             return self.unlink(client, true);
         }
         if let Some(code) = self.failures.pop_front() {
@@ -312,6 +342,12 @@ impl Loopback {
                 self.unlink(client, false);
             }
             return self.done(client, id, code);
+        }
+        if let Action::Open(options) = action {
+            self.unlink(client, true);
+            self.opens.push(*options);
+            self.opened[link] = true;
+            return self.done(client, id, 0);
         }
         if let Action::Connect(options) = action {
             return self.connect(client, id, *options);
@@ -334,8 +370,11 @@ impl Loopback {
                 let session = self.sessions.entry(client_id).or_default();
                 session.filters.retain(|filter| !filters.contains(filter));
             }
-            Action::Disconnect => self.unlink(client, false),
-            Action::Connect(_) | Action::Abort => {}
+            Action::Disconnect => {
+                self.opened[link] = false;
+                self.unlink(client, false);
+            }
+            Action::Open(_) | Action::Connect(_) | Action::Abort => {}
         }
     }
 
@@ -369,8 +408,8 @@ impl Loopback {
         if link.clean {
             self.sessions.remove(&link.client_id);
         }
-        if let Some(Will { topic, payload, qos }) = link.will.filter(|_| with_will) {
-            self.route(Message { topic, payload, qos, retain: false });
+        if let Some(Will { topic, payload, qos, retain }) = link.will.filter(|_| with_will) {
+            self.route(Message { topic, payload, qos, retain });
         }
     }
 

@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::bridge::{Bridge, Route};
+use crate::modem::{Configuration, Modem};
 use crate::network::Network;
-use crate::simcom::{Config, Modem};
 
 pub use pty::Pty;
 
@@ -78,7 +78,7 @@ pub struct Hooks {
 /// When there is no PTY, or the link cannot be made.
 pub async fn on_pty(
     link: Option<&Path>,
-    config: Config,
+    config: impl Configuration,
     route: Route,
     hooks: Hooks,
 ) -> io::Result<()> {
@@ -92,7 +92,7 @@ pub async fn on_pty(
 /// When the address cannot be listened on.
 pub async fn on_tcp(
     address: impl ToSocketAddrs,
-    config: Config,
+    config: impl Configuration,
     route: Route,
     hooks: Hooks,
 ) -> io::Result<()> {
@@ -106,11 +106,11 @@ pub async fn on_tcp(
 /// When no more connections can be accepted.
 pub async fn on_listener(
     listener: TcpListener,
-    config: Config,
+    config: impl Configuration,
     route: Route,
     hooks: Hooks,
 ) -> io::Result<()> {
-    let mut bench = Bench::new(config, Bridge::new(route), hooks);
+    let mut bench = Bench::new(config.modem(), Bridge::new(route), hooks);
     loop {
         let (host, _) = tokio::select! {
             host = listener.accept() => host?,
@@ -127,7 +127,12 @@ pub async fn on_listener(
 /// # Errors
 ///
 /// Those of the stream.
-pub async fn on_duplex<S>(stream: S, config: Config, route: Route, hooks: Hooks) -> io::Result<()>
+pub async fn on_duplex<S>(
+    stream: S,
+    config: impl Configuration,
+    route: Route,
+    hooks: Hooks,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite,
 {
@@ -140,25 +145,26 @@ where
 /// # Errors
 ///
 /// Those of the stream.
-pub async fn on_duplex_with<S, N>(
+pub async fn on_duplex_with<S, C, N>(
     stream: S,
-    config: Config,
+    config: C,
     network: N,
     hooks: Hooks,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite,
+    C: Configuration,
     N: Network,
 {
-    Bench::new(config, network, hooks).attend(stream).await
+    Bench::new(config.modem(), network, hooks).attend(stream).await
 }
 
 /// So much a host may leave unread; what comes on top is lost, as in a UART.
 const UNREAD: usize = 1 << 18;
 
 /// A modem, its network side, and a clock.
-struct Bench<N> {
-    modem: Modem,
+struct Bench<M, N> {
+    modem: M,
     network: N,
     hooks: Hooks,
     start: Instant,
@@ -173,9 +179,9 @@ enum Wake {
     Due,
 }
 
-impl<N: Network> Bench<N> {
-    fn new(config: Config, network: N, hooks: Hooks) -> Self {
-        Bench { modem: Modem::new(config), network, hooks, start: Instant::now() }
+impl<M: Modem, N: Network> Bench<M, N> {
+    fn new(modem: M, network: N, hooks: Hooks) -> Self {
+        Bench { modem, network, hooks, start: Instant::now() }
     }
 
     fn now(&self) -> u64 {

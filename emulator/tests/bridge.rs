@@ -1,20 +1,23 @@
 //! A modem in front of a real broker, with an ordinary MQTT client on the other side.
 #![cfg(feature = "broker")]
 
+#[path = "support/authority.rs"]
+mod authority;
 mod support;
+#[path = "support/witness.rs"]
+mod witness;
 
-use std::sync::Arc;
-
+use authority::{authority, tls_front};
 use hayes_emulator::bridge::Route;
 use hayes_emulator::broker::Broker;
 use hayes_emulator::serve::{Control, Direction, Hooks, on_duplex};
 use hayes_emulator::simcom::{Config, Family};
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, Publish, QoS};
-use support::{Host, PATIENCE};
+use rumqttc::QoS;
+use support::Host;
 use tokio::io::DuplexStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use witness::{next_message, observer};
 
 fn modem(family: Family, route: Route) -> Host<DuplexStream> {
     modem_with(family, route, Hooks::default())
@@ -25,39 +28,6 @@ fn modem_with(family: Family, route: Route, hooks: Hooks) -> Host<DuplexStream> 
     let config = Config { family, ..Config::default() };
     tokio::spawn(on_duplex(line, config, route, hooks));
     Host::new(host)
-}
-
-/// An ordinary MQTT client, subscribed to a filter.
-async fn observer(port: u16, id: &str, filter: &str) -> (AsyncClient, EventLoop) {
-    let mut options = MqttOptions::new(id, "127.0.0.1", port);
-    options.set_max_packet_size(1 << 20, 1 << 20);
-    let (client, mut events) = AsyncClient::new(options, 10);
-    client.subscribe(filter, QoS::ExactlyOnce).await.expect("a free channel");
-    packet(&mut events, |packet| matches!(packet, Packet::SubAck(_)).then_some(())).await;
-    (client, events)
-}
-
-async fn next_message(events: &mut EventLoop) -> Publish {
-    packet(events, |packet| match packet {
-        Packet::Publish(message) => Some(message),
-        _ => None,
-    })
-    .await
-}
-
-async fn packet<T>(events: &mut EventLoop, pick: impl Fn(Packet) -> Option<T>) -> T {
-    let found = async {
-        loop {
-            let event = events.poll().await.expect("connected");
-            let Event::Incoming(packet) = event else {
-                continue;
-            };
-            if let Some(found) = pick(packet) {
-                return found;
-            }
-        }
-    };
-    timeout(PATIENCE, found).await.expect("in time")
 }
 
 #[tokio::test]
@@ -211,84 +181,6 @@ async fn the_observer_sees_both_directions() {
 }
 
 // ---- TLS --------------------------------------------------------------------------------------
-
-/// An authority and what it has signed, all made for one test.
-struct Authority {
-    ca: String,
-    server: rustls::ServerConfig,
-    client_certificate: String,
-    client_key: String,
-}
-
-fn authority(expired: bool) -> Authority {
-    let ca_key = rcgen::KeyPair::generate().expect("a key");
-    let mut params = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&ca_key).expect("a certificate").pem();
-    let issuer = rcgen::Issuer::from_params(&params, ca_key);
-    let signed = |name: &str, expired: bool| {
-        let key = rcgen::KeyPair::generate().expect("a key");
-        let mut params = rcgen::CertificateParams::new(vec![name.into()]).expect("parameters");
-        if expired {
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        }
-        (params.signed_by(&key, &issuer).expect("a certificate"), key)
-    };
-    let (certificate, key) = signed("broker.example", expired);
-    let (client, client_key) = signed("modem", false);
-
-    let mut roots = rustls::RootCertStore::empty();
-    let pem: Vec<_> = rustls::pki_types::pem::PemObject::pem_slice_iter(ca.as_bytes())
-        .collect::<Result<Vec<rustls::pki_types::CertificateDer<'_>>, _>>()
-        .expect("one certificate");
-    roots.add_parsable_certificates(pem);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
-        Arc::new(roots),
-        Arc::clone(&provider),
-    )
-    .allow_unauthenticated()
-    .build()
-    .expect("a verifier");
-    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .expect("a server");
-    Authority {
-        ca,
-        server,
-        client_certificate: client.pem(),
-        client_key: client_key.serialize_pem(),
-    }
-}
-
-/// A TLS front for a broker; tells for each connection whether the client showed a certificate.
-async fn tls_front(
-    broker: u16,
-    server: rustls::ServerConfig,
-) -> (u16, mpsc::UnboundedReceiver<bool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
-    let (report, reports) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut front) = acceptor.accept(stream).await else {
-                continue;
-            };
-            let shown = front.get_ref().1.peer_certificates().is_some();
-            report.send(shown).expect("the test listens");
-            tokio::spawn(async move {
-                let mut back = TcpStream::connect(("127.0.0.1", broker)).await.expect("a broker");
-                let _ = tokio::io::copy_bidirectional(&mut front, &mut back).await;
-            });
-        }
-    });
-    (port, reports)
-}
 
 async fn download(host: &mut Host<DuplexStream>, name: &str, file: &str) {
     let command = format!("AT+CCERTDOWN=\"{name}\",{}", file.len());

@@ -8,16 +8,14 @@ use hayes::{
     Instant, Machine, Operation,
     mqtt::{ConnectOptions, Error, Event, Network, Publish, QoS, Subscription, TopicFilter},
 };
-use hayes_emulator::{
-    network::Loopback,
-    simcom::{Config, Modem},
-};
-use hayes_simcom::Settings;
+use hayes_emulator::{luat, network::Loopback, simcom};
 
 /// How long any operation may take before a test says that it hangs, in ms.
 const HANGS: u64 = 3_600_000;
 
-pub type Driver = hayes_simcom::Machine<256, 16384>;
+/// A driver and the modem that it drives.
+pub type Simcom = Rig<hayes_simcom::Machine<256, 16384>, simcom::Modem>;
+pub type Luat = Rig<hayes_luat::Machine<320, 16384>, luat::Modem>;
 
 /// An event that outlives its inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +24,9 @@ pub enum Heard {
     Other(String),
 }
 
-pub struct Rig {
-    pub driver: Driver,
-    pub modem: Modem,
+pub struct Rig<D, M> {
+    pub driver: D,
+    pub modem: M,
     pub broker: Loopback,
     pub now: u64,
     /// Bytes per read of the driver.
@@ -64,15 +62,31 @@ pub enum Kind {
     Unplug,
 }
 
-impl Rig {
-    pub fn new(config: Config) -> Self {
-        Self::with(config, Settings::new())
+impl Simcom {
+    pub fn new(config: simcom::Config) -> Self {
+        Self::with(config, hayes_simcom::Settings::new())
     }
 
-    pub fn with(config: Config, settings: Settings) -> Self {
+    pub fn with(config: simcom::Config, settings: hayes_simcom::Settings) -> Self {
+        Self::of(hayes_simcom::machine(settings), simcom::Modem::new(config))
+    }
+}
+
+impl Luat {
+    pub fn new(config: luat::Config) -> Self {
+        Self::with(config, hayes_luat::Settings::new())
+    }
+
+    pub fn with(config: luat::Config, settings: hayes_luat::Settings) -> Self {
+        Self::of(hayes_luat::machine(settings), luat::Modem::new(config))
+    }
+}
+
+impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
+    pub fn of(driver: D, modem: M) -> Self {
         Self {
-            driver: hayes_simcom::machine(settings),
-            modem: Modem::new(config),
+            driver,
+            modem,
             broker: Loopback::new(),
             now: 0,
             chunk: 64,
@@ -271,6 +285,10 @@ pub fn message(topic: &str, payload: &[u8]) -> Heard {
     Heard::Message(0, topic.into(), payload.to_vec())
 }
 
-pub fn config(family: hayes_emulator::simcom::Family) -> Config {
-    Config { family, ..Config::default() }
+pub fn config(family: simcom::Family) -> simcom::Config {
+    simcom::Config { family, ..simcom::Config::default() }
+}
+
+pub fn luat_config(family: luat::Family) -> luat::Config {
+    luat::Config { family, ..luat::Config::default() }
 }

@@ -1,6 +1,6 @@
 //! A TLS context of the modem as a configuration of `rustls`. The modem's notions of trust are
-//! looser than those of `rustls`, so that the verifier is its own: names are not compared, and
-//! dates count only if the modem is told that its clock is right.
+//! looser than those of `rustls`, so that the verifier is its own: names are compared only on
+//! request, and dates count only if the modem is told that its clock is right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +30,7 @@ pub(super) fn client(options: &TlsOptions) -> Option<Arc<ClientConfig>> {
     let verifier = Verifier {
         chain,
         ignore_local_time: options.ignore_local_time,
+        compare_name: options.name.is_some(),
         provider: Arc::clone(&provider),
     };
     let config = ClientConfig::builder_with_provider(provider)
@@ -78,6 +79,7 @@ struct Verifier {
     /// None in authentication mode 0 and 3: the server may be anybody.
     chain: Option<Arc<WebPkiServerVerifier>>,
     ignore_local_time: bool,
+    compare_name: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -112,7 +114,7 @@ impl ServerCertVerifier for Verifier {
             // No manual says that the name is compared; SIM767XX has a key to switch it off.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if !self.compare_name => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }
     }

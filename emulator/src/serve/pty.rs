@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Bench, Hooks};
 use crate::bridge::{Bridge, Route};
-use crate::simcom::Config;
+use crate::modem::Configuration;
 
 /// A PTY for a modem, maybe with a symbolic link to it that lives as long.
 #[derive(Debug)]
@@ -64,8 +64,13 @@ impl Pty {
     /// # Errors
     ///
     /// Those of the PTY.
-    pub async fn serve(self, config: Config, route: Route, hooks: Hooks) -> io::Result<()> {
-        Bench::new(config, Bridge::new(route), hooks).attend(self).await
+    pub async fn serve(
+        self,
+        config: impl Configuration,
+        route: Route,
+        hooks: Hooks,
+    ) -> io::Result<()> {
+        Bench::new(config.modem(), Bridge::new(route), hooks).attend(self).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! What kind of modem it is: everything that is chosen before it is switched on, and nothing that
 //! changes afterwards.
 
-use super::Family;
+use super::{BootState, Family, Registration, Sim};
 use crate::{Fault, Quirks};
 
 /// What kind of modem it is and how it behaves.
@@ -55,42 +55,6 @@ impl Default for Config {
             clock: "26/11/20,12:00:00+00".into(),
         }
     }
-}
-
-/// How the modem is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum BootState {
-    /// It runs, is registered, and its boot lines are long gone.
-    #[default]
-    AlreadyOn,
-    /// It is switched on at time zero.
-    ColdBoot,
-}
-
-/// The SIM.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Sim {
-    /// In place, no PIN asked.
-    #[default]
-    Ready,
-    /// Asks for this PIN after every start.
-    Pin(String),
-    /// Not inserted.
-    Absent,
-}
-
-/// What the network makes of the SIM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Registration {
-    /// Registered at home.
-    #[default]
-    Home,
-    /// Registered abroad.
-    Roaming,
-    /// Denied.
-    Denied,
-    /// Searching without end.
-    Searching,
 }
 
 /// How long things take, all in milliseconds.

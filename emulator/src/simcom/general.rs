@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use super::command::{Command, Form};
 use super::{
     Answer, Config, Family, Handler, INCORRECT_PASSWORD, Modem, NOT_SUBSCRIBED, Outcome, Power,
     Registration, SIM_BUSY, SIM_FAILURE, SIM_NOT_INSERTED, Sim, Timer,
 };
 use crate::Quirk;
+use crate::command::{Command, Form};
+use crate::port::framed;
 
 pub(super) const COMMANDS: &[(&str, Handler)] = &[
     ("", |_, form| executed(form, Answer::Ok)),
@@ -175,7 +176,7 @@ fn sim_pin(modem: &mut Modem, form: &Form) -> Outcome {
                 return Err(Answer::Cme(INCORRECT_PASSWORD));
             }
             modem.general.pin_open = true;
-            modem.set_timer(modem.now + modem.config.delays.sim, Timer::Ready("+CPIN: READY"));
+            modem.set_timer(modem.port.now + modem.config.delays.sim, Timer::Ready("+CPIN: READY"));
             modem.seek_network();
             Ok(Answer::Ok)
         }
@@ -286,7 +287,7 @@ fn activate(modem: &mut Modem, form: &Form) -> Outcome {
             let on = arguments.number(0, 0..=1).ok_or(Answer::Error)? == 1;
             arguments.number_or(1, 1, 1..=16).ok_or(Answer::Error)?;
             if on && modem.config.apn_refused {
-                modem.set_timer(modem.now + 1, Timer::Ready("+CGEV: ME PDN DEACT 1"));
+                modem.set_timer(modem.port.now + 1, Timer::Ready("+CGEV: ME PDN DEACT 1"));
                 return Err(Answer::Cme(NOT_SUBSCRIBED));
             }
             modem.general.bearer = on;
@@ -404,7 +405,7 @@ fn reset(modem: &mut Modem, form: &Form) -> Outcome {
 fn power_off(modem: &mut Modem, form: &Form) -> Outcome {
     let at = modem.time_of_reset();
     executed(form, Answer::Ok)?;
-    modem.out.unasked(at, super::framed("NORMAL POWER DOWN"));
+    modem.port.out.unasked(at, framed("NORMAL POWER DOWN"));
     modem.set_timer(at, Timer::PowerDown);
     Ok(Answer::Ok)
 }
@@ -432,8 +433,9 @@ impl Modem {
 
     pub(super) fn boot_line(&mut self) {
         self.power = Power::On;
+        self.port.deaf = false;
         self.interject(self.traits.ready);
-        self.set_timer(self.now + self.config.delays.sim, Timer::SimRead);
+        self.set_timer(self.port.now + self.config.delays.sim, Timer::SimRead);
     }
 
     /// The order of the lines is that of logs: SIM7600G (cold boot), A7670E.
@@ -445,11 +447,11 @@ impl Modem {
             Sim::Absent => self.interject("+CPIN: SIM REMOVED"),
         }
         let ready = self.config.delays.ready;
-        self.set_timer(self.now + ready, Timer::Ready("SMS DONE"));
+        self.set_timer(self.port.now + ready, Timer::Ready("SMS DONE"));
         if self.config.family != Family::Sim7600 {
-            self.set_timer(self.now + ready, Timer::Ready("+CGEV: EPS PDN ACT 1"));
+            self.set_timer(self.port.now + ready, Timer::Ready("+CGEV: EPS PDN ACT 1"));
         }
-        self.set_timer(self.now + 2 * ready, Timer::Ready("PB DONE"));
+        self.set_timer(self.port.now + 2 * ready, Timer::Ready("PB DONE"));
         self.seek_network();
     }
 
@@ -457,7 +459,7 @@ impl Modem {
     pub(super) fn seek_network(&mut self) {
         match self.delays().registration {
             0 => self.registered(),
-            delay => self.set_timer(self.now + delay, Timer::Registered),
+            delay => self.set_timer(self.port.now + delay, Timer::Registered),
         }
     }
 
@@ -506,7 +508,7 @@ impl Modem {
         self.general.bearer_was_lost = true;
         self.interject("+CGEV: ME DETACH");
         self.interject("+CGEV: NW PDN DEACT 1");
-        self.network_is_gone(self.now, false);
+        self.network_is_gone(self.port.now, false);
     }
 
     pub(super) fn network_changes(&mut self, up: bool) {
@@ -519,14 +521,14 @@ impl Modem {
             self.registration_urcs();
         }
         self.general.bearer_was_lost = true;
-        self.bearer_lines(self.now);
+        self.bearer_lines(self.port.now);
         self.interject("+CGEV: NW PDN DEACT 1");
-        self.network_is_gone(self.now, true);
+        self.network_is_gone(self.port.now, true);
     }
 
     /// After the OK, whatever the delays are.
     fn time_of_reset(&self) -> u64 {
-        self.now + self.config.delays.answer + self.config.delays.reset.max(1)
+        self.port.now + self.config.delays.answer + self.config.delays.reset.max(1)
     }
 
     /// SEEN with CRESET while connected, after its OK and before the boot lines.
@@ -537,7 +539,7 @@ impl Modem {
 
     fn bearer_lines(&mut self, at: u64) {
         if std::mem::take(&mut self.general.net_open) {
-            self.out.unasked(at, super::framed("+CIPEVENT: NETWORK CLOSED UNEXPECTEDLY"));
+            self.port.out.unasked(at, framed("+CIPEVENT: NETWORK CLOSED UNEXPECTEDLY"));
         }
     }
 }

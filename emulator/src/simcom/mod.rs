@@ -6,28 +6,24 @@
 //! broker or a driver. Facts come from the AT manuals and from logs; where both are silent, the
 //! choice is marked by a comment that says so.
 
-mod command;
 mod config;
 mod family;
 mod general;
 mod mqtt;
 mod tls;
-mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
-
+pub use crate::modem::{BootState, Registration, Sim};
 pub use crate::network::{Action, ConnectOptions, Reply, Request, TlsOptions, Will};
-pub use config::{BootState, Config, Delays, Registration, Sim};
+pub use config::{Config, Delays};
 pub use family::{Family, ParseFamilyError};
 
-use crate::fault::Dice;
-use crate::{Fault, Quirk};
-use command::{Command, Form};
+use crate::Quirk;
+use crate::command::{self, Command, Form};
+use crate::port::{Port, Step, framed};
 use family::Traits;
-use wire::Output;
 
 /// A number of `+CME ERROR` and its words (numbers as in a log of an A7608SA).
 type Cme = (u16, &'static str);
@@ -121,24 +117,9 @@ const STORM: &[&str] = &[
 pub struct Modem {
     config: Config,
     traits: Traits,
-    now: u64,
     power: Power,
-    out: Output,
-    storm: Dice,
-    timers: BTreeMap<(u64, u64), Timer>,
-    timers_set: u64,
-    input: VecDeque<u8>,
-    line: Vec<u8>,
+    port: Port<Timer>,
     entry: Option<Entry>,
-    /// A LF now would belong to the CR before it: it is ignored even where a prompt follows,
-    /// unless the host has seen the prompt already.
-    after_cr: bool,
-    /// The command in flight ends at this time; input waits until then.
-    busy_until: u64,
-    /// The command in flight waits for the network; input waits as well.
-    blocked: bool,
-    received: u64,
-    commands: u64,
     requests: Vec<Request>,
     general: general::State,
     tls: tls::State,
@@ -150,20 +131,9 @@ impl Modem {
     pub fn new(config: Config) -> Self {
         let mut modem = Modem {
             traits: Traits::of(&config),
-            now: 0,
             power: Power::On,
-            out: Output::new(&config.faults, config.seed),
-            storm: Dice::new(config.seed),
-            timers: BTreeMap::new(),
-            timers_set: 0,
-            input: VecDeque::new(),
-            line: Vec::new(),
+            port: Port::new(&config.faults, config.seed),
             entry: None,
-            after_cr: false,
-            busy_until: 0,
-            blocked: false,
-            received: 0,
-            commands: 0,
             requests: Vec::new(),
             general: general::State::new(&config),
             tls: tls::State::new(config.family),
@@ -180,12 +150,7 @@ impl Modem {
     /// The host sent these bytes.
     pub fn receive(&mut self, now_ms: u64, bytes: &[u8]) {
         self.advance(now_ms);
-        for byte in bytes {
-            self.received += 1;
-            if !self.config.faults.contains(&Fault::RxDrop(self.received)) {
-                self.input.push_back(*byte);
-            }
-        }
+        self.port.receive(bytes);
         self.advance(now_ms);
     }
 
@@ -193,24 +158,16 @@ impl Modem {
     /// a call, so call until nothing comes.
     pub fn transmit(&mut self, now_ms: u64) -> Vec<u8> {
         self.advance(now_ms);
-        let bytes = self.out.take();
-        let prompted = self.entry.is_some() && self.busy_until <= self.now;
-        self.after_cr &= bytes.is_empty() || !prompted;
+        let bytes = self.port.out.take();
+        let prompted = self.entry.is_some() && self.port.busy_until <= self.port.now;
+        // A LF that comes after the host has seen the prompt is data.
+        self.port.after_cr &= bytes.is_empty() || !prompted;
         bytes
     }
 
     /// When to call [`transmit`](Self::transmit) next, if nothing else happens before.
     pub fn deadline(&self) -> Option<u64> {
-        let reading = !self.input.is_empty() && !self.blocked;
-        [
-            self.out.is_waiting().then_some(self.now),
-            self.out.due(),
-            self.timers.keys().next().map(|(at, _)| *at),
-            reading.then_some(self.busy_until),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        self.port.deadline()
     }
 
     /// What the modem wants from the network, in order. Each request but
@@ -231,7 +188,7 @@ impl Modem {
     /// Test handle: power is taken away and given back. What the host has not read is lost.
     pub fn power_cycle(&mut self, now_ms: u64) {
         self.advance(now_ms);
-        while !self.out.take().is_empty() {}
+        while !self.port.out.take().is_empty() {}
         self.start();
     }
 
@@ -245,7 +202,7 @@ impl Modem {
     /// Test handle: an unsolicited line, without its line ends.
     pub fn urc(&mut self, now_ms: u64, line: &str) {
         self.advance(now_ms);
-        self.out.unasked(now_ms, framed(line));
+        self.port.out.unasked(now_ms, framed(line));
         self.advance(now_ms);
     }
 
@@ -282,46 +239,31 @@ impl Modem {
 
     /// Brings the modem to this time: everything that is due happens in order.
     fn advance(&mut self, now: u64) {
-        let now = now.max(self.now);
         loop {
-            let timer = self.timers.keys().next().map(|(at, _)| *at).filter(|at| *at <= now);
-            let block = self.out.due().filter(|at| *at <= now);
-            match (block, timer) {
-                (Some(block), timer) if timer.is_none_or(|timer| block <= timer) => {
-                    self.now = self.now.max(block);
-                    if !self.out.release() {
-                        self.start();
-                    }
-                }
-                (_, Some(timer)) => {
-                    self.now = self.now.max(timer);
-                    self.next_timer();
-                }
-                _ if self.reads_input(now) => {}
-                _ => break,
+            match self.port.step(now) {
+                Step::Restart => self.start(),
+                Step::Due(timer) => self.happens(timer),
+                Step::Input if self.entry.is_some() => self.reads_data(),
+                Step::Input => self.reads_line(),
+                Step::Rest => return,
             }
         }
-        self.now = now;
     }
 
     fn set_timer(&mut self, at: u64, timer: Timer) {
-        self.timers.insert((at, self.timers_set), timer);
-        self.timers_set += 1;
+        self.port.set_timer(at, timer);
     }
 
-    fn next_timer(&mut self) {
-        let Some((_, timer)) = self.timers.pop_first() else {
-            return;
-        };
+    fn happens(&mut self, timer: Timer) {
         match timer {
             Timer::BootLine => self.boot_line(),
             Timer::SimRead => self.sim_read(),
-            Timer::Ready(line) => self.out.unasked(self.now, framed(line)),
+            Timer::Ready(line) => self.port.out.unasked(self.port.now, framed(line)),
             Timer::Registered => self.registered(),
             Timer::Restart => self.start(),
             Timer::PowerDown => self.stop(),
             Timer::OperationTimeout { client, id } => self.operation_times_out(client, id),
-            Timer::StrayOk => self.out.unasked(self.now, framed("OK")),
+            Timer::StrayOk => self.port.out.unasked(self.port.now, framed("OK")),
         }
     }
 
@@ -337,15 +279,8 @@ impl Modem {
         }
         self.tls.restart(self.config.family);
         self.mqtt = self.mqtt.restarted();
-        self.timers.clear();
-        self.out.forget(self.now);
-        self.input.clear();
-        self.line.clear();
+        self.port.reset();
         self.entry = None;
-        self.after_cr = false;
-        self.busy_until = self.now;
-        self.blocked = false;
-        self.commands = 0;
         self.power = Power::Off;
     }
 
@@ -353,7 +288,7 @@ impl Modem {
     fn start(&mut self) {
         self.stop();
         self.power = Power::Booting;
-        self.set_timer(self.now + self.delays().boot, Timer::BootLine);
+        self.set_timer(self.port.now + self.delays().boot, Timer::BootLine);
     }
 
     fn delays(&self) -> Delays {
@@ -367,50 +302,17 @@ impl Modem {
 
     // ---- input --------------------------------------------------------------------------------
 
-    /// Takes the next thing from the input; false if there is nothing to take by this time.
-    fn reads_input(&mut self, now: u64) -> bool {
-        if self.power != Power::On {
-            // A modem that boots is deaf (SEEN: several AT without answer before RDY).
-            self.input.clear();
-            return false;
-        }
-        if self.blocked || self.busy_until > now || self.input.is_empty() {
-            return false;
-        }
-        self.now = self.now.max(self.busy_until);
-        if self.entry.is_some() {
-            self.reads_data()
-        } else {
-            self.reads_line()
-        }
-        true
-    }
-
     fn reads_line(&mut self) {
-        while let Some(byte) = self.input.pop_front() {
-            match byte {
-                b'\r' if self.line.is_empty() => {}
-                b'\r' => {
-                    let line = std::mem::take(&mut self.line);
-                    self.after_cr = true;
-                    return self.executes(&line);
-                }
-                b'\n' if self.line.is_empty() => {}
-                // One byte more than the buffer holds is enough to know that it overflowed.
-                _ if self.line.len() > self.traits.command_buffer => {}
-                _ => self.line.push(byte),
-            }
+        // One byte more than the buffer holds is enough to know that it overflowed.
+        if let Some(line) = self.port.take_line(self.traits.command_buffer) {
+            self.executes(&line);
         }
     }
 
     /// Exactly so many bytes, whatever they are: there is no way out and no time limit.
     fn reads_data(&mut self) {
-        if std::mem::take(&mut self.after_cr) && self.input.front() == Some(&b'\n') {
-            self.input.pop_front();
-        }
         let Some(entry) = &mut self.entry else { return };
-        let count = self.input.len().min(entry.need - entry.data.len());
-        entry.data.extend(self.input.drain(..count));
+        entry.data.extend(self.port.take_data(entry.need - entry.data.len()));
         if entry.data.len() < entry.need {
             return;
         }
@@ -418,20 +320,20 @@ impl Modem {
             return;
         };
         if self.general.echo {
-            self.out.answer(self.now, data.clone());
+            self.port.out.answer(self.port.now, data.clone());
         }
         let answer = self.entered(purpose, data).unwrap_or_else(|refusal| refusal);
         self.answers(answer);
     }
 
     fn executes(&mut self, line: &[u8]) {
-        self.commands += 1;
-        if self.is_silent() {
+        if self.port.falls_silent() {
             return;
         }
-        let lost = self.config.quirks.has(Quirk::LostEcho) && self.commands % 2 == 1;
+        let odd = self.port.command_number() % 2 == 1;
+        let lost = self.config.quirks.has(Quirk::LostEcho) && odd;
         if self.general.echo && !lost {
-            self.out.answer(self.now + self.config.delays.echo, [line, b"\r"].concat());
+            self.port.out.answer(self.port.now + self.config.delays.echo, [line, b"\r"].concat());
         }
         // What does not begin with AT is noise to an AT parser (V.250); the manuals are silent.
         if !command::is_command(line) {
@@ -442,11 +344,6 @@ impl Modem {
             _ => Answer::Error,
         };
         self.answers(answer);
-    }
-
-    fn is_silent(&self) -> bool {
-        let limit = |fault: &Fault| matches!(fault, Fault::Silent(n) if self.commands > *n);
-        self.config.faults.iter().any(limit)
     }
 
     fn runs(&mut self, command: &Command) -> Answer {
@@ -471,7 +368,7 @@ impl Modem {
     // ---- answers ------------------------------------------------------------------------------
 
     fn answers(&mut self, answer: Answer) {
-        let at = self.now + self.config.delays.answer;
+        let at = self.port.now + self.config.delays.answer;
         match answer {
             Answer::Ok => self.ends(at, "OK"),
             Answer::Later(delay) => self.ends(at + delay, "OK"),
@@ -479,7 +376,9 @@ impl Modem {
             Answer::Lines(lines) => {
                 // The lines of one answer share their line ends (SEEN with CCERTLIST).
                 if !lines.is_empty() {
-                    self.out.answer(at, format!("\r\n{}\r\n", lines.join("\r\n")).into_bytes());
+                    self.port
+                        .out
+                        .answer(at, format!("\r\n{}\r\n", lines.join("\r\n")).into_bytes());
                 }
                 self.ends(at, "OK");
             }
@@ -487,22 +386,16 @@ impl Modem {
             Answer::Refused(result) => self.refuses(at, &result),
             Answer::Then(result) => {
                 self.ends(at, "OK");
-                self.out.answer(at + self.config.delays.result, framed(&result));
+                self.port.out.answer(at + self.config.delays.result, framed(&result));
             }
             Answer::Slow { result, code } => self.ends_slowly(at, &result, code),
             Answer::Prompt(need, purpose) => self.prompts(need, purpose),
-            Answer::Wait => self.blocked = true,
+            Answer::Wait => self.port.blocked = true,
         }
     }
 
     fn ends(&mut self, at: u64, result: &str) {
-        let storms: u64 =
-            self.config.faults.iter().map(|f| if let Fault::Storm(n) = f { *n } else { 0 }).sum();
-        for _ in 0..storms {
-            let line = STORM[self.storm.roll(STORM.len() as u64) as usize];
-            self.out.answer(at, framed(line));
-        }
-        self.busy_until = self.out.answer(at, framed(result));
+        self.port.ends(at, result, STORM);
     }
 
     fn ends_with_cme(&mut self, at: u64, (number, words): Cme) {
@@ -516,9 +409,9 @@ impl Modem {
     fn refuses(&mut self, at: u64, result: &str) {
         if self.config.quirks.has(Quirk::ErrorThenResult) {
             self.ends(at, "ERROR");
-            self.out.answer(at + self.config.delays.result, framed(result));
+            self.port.out.answer(at + self.config.delays.result, framed(result));
         } else {
-            self.out.answer(at, framed(result));
+            self.port.out.answer(at, framed(result));
             self.ends(at, "ERROR");
         }
     }
@@ -527,13 +420,13 @@ impl Modem {
         let late = at + self.config.delays.start;
         match (self.traits.result_first, code) {
             (true, 0) => {
-                self.out.answer(late, framed(result));
+                self.port.out.answer(late, framed(result));
                 self.ends(late, "OK");
             }
             (true, _) => self.refuses(late, result),
             (false, _) => {
                 self.ends(at, "OK");
-                self.out.answer(late, framed(result));
+                self.port.out.answer(late, framed(result));
             }
         }
     }
@@ -541,22 +434,18 @@ impl Modem {
     fn prompts(&mut self, need: usize, purpose: Purpose) {
         let space = self.config.quirks.has(Quirk::PromptSpace);
         let prompt = if space { "\r\n> " } else { "\r\n>" };
-        let at = self.now + self.config.delays.prompt;
-        self.busy_until = self.out.answer(at, prompt.as_bytes().to_vec());
+        let at = self.port.now + self.config.delays.prompt;
+        self.port.busy_until = self.port.out.answer(at, prompt.as_bytes().to_vec());
         self.entry = Some(Entry { need, data: Vec::new(), purpose });
     }
 
     /// An unsolicited line that follows from what was answered before, and so comes after it.
     fn announce(&mut self, line: &str) {
-        self.out.answer(self.now, framed(line));
+        self.port.out.answer(self.port.now, framed(line));
     }
 
     /// An unsolicited line that comes when it comes.
     fn interject(&mut self, line: &str) {
-        self.out.unasked(self.now, framed(line));
+        self.port.out.unasked(self.port.now, framed(line));
     }
-}
-
-fn framed(line: &str) -> Vec<u8> {
-    format!("\r\n{line}\r\n").into_bytes()
 }

@@ -2,12 +2,12 @@
 //! Follows the order of the manual. Knows the state of service and clients; a broker is somebody
 //! who answers [`Request`]s, sooner or later or never.
 
-use super::command::{Arguments, Form};
 use super::{
     Action, Answer, ConnectOptions, Handler, Modem, Outcome, Purpose, Reply, Request, Timer, Will,
-    framed,
 };
-use crate::{Fault, Quirk};
+use crate::Quirk;
+use crate::command::{Arguments, Form};
+use crate::port::framed;
 
 pub(super) const COMMANDS: &[(&str, Handler)] = &[
     ("+CMQTTSTART", start),
@@ -66,18 +66,11 @@ pub(super) struct Service {
     cid: u32,
     clients: [Client; 2],
     next_id: u32,
-    operations: u64,
 }
 
 impl Default for Service {
     fn default() -> Self {
-        Service {
-            state: ServiceState::Stopped,
-            cid: 1,
-            clients: Default::default(),
-            next_id: 0,
-            operations: 0,
-        }
+        Service { state: ServiceState::Stopped, cid: 1, clients: Default::default(), next_id: 0 }
     }
 }
 
@@ -198,9 +191,9 @@ impl Service {
         }
     }
 
-    /// Everything at its start, but for the count of requests and operations.
+    /// Everything at its start, but for the count of requests.
     pub fn restarted(&self) -> Service {
-        Service { next_id: self.next_id, operations: self.operations, ..Service::default() }
+        Service { next_id: self.next_id, ..Service::default() }
     }
 
     fn both(&self, line: impl Fn(usize, &Client) -> String) -> Vec<String> {
@@ -280,7 +273,7 @@ impl Modem {
         };
         self.mqtt.clients[client].operation = Some(Operation { id, name, ok });
         let timeout = Timer::OperationTimeout { client, id };
-        self.set_timer(self.now + u64::from(seconds) * 1000, timeout);
+        self.set_timer(self.port.now + u64::from(seconds) * 1000, timeout);
         Ok(if ok == OkWhen::Sent { Answer::Ok } else { Answer::Wait })
     }
 
@@ -297,22 +290,22 @@ impl Modem {
         };
         let name = operation.name;
         let code = if code == code::HANDSHAKE { self.traits.tls_code } else { code };
-        let at = self.now + self.config.delays.result;
+        let at = self.port.now + self.config.delays.result;
         let line = format!("{name}: {client},{code}");
         match operation.ok {
-            OkWhen::Sent => drop(self.out.answer(at, framed(&line))),
+            OkWhen::Sent => drop(self.port.out.answer(at, framed(&line))),
             OkWhen::AfterResult if code == 0 => {
-                self.out.answer(at, framed(&line));
+                self.port.out.answer(at, framed(&line));
                 self.ends(at, "OK");
             }
             OkWhen::BeforeResult if !code::BEFORE_CONNECT.contains(&code) => {
                 self.ends(at, "OK");
-                self.out.answer(at, framed(&line));
+                self.port.out.answer(at, framed(&line));
             }
             _ => self.refuses(at, &line),
         }
         if operation.ok != OkWhen::Sent {
-            self.blocked = false;
+            self.port.blocked = false;
         }
         self.operation_ended(client, name, code);
     }
@@ -332,13 +325,11 @@ impl Modem {
             }
             (_, 0) => {}
             _ if self.config.quirks.has(Quirk::StrayOk) => {
-                self.set_timer(self.now + 50, Timer::StrayOk);
+                self.set_timer(self.port.now + 50, Timer::StrayOk);
             }
             _ => {}
         }
-        self.mqtt.operations += 1;
-        let connected = self.mqtt.clients[at].connected;
-        if connected && self.config.faults.contains(&Fault::Lost(self.mqtt.operations)) {
+        if self.port.loses_connection() && self.mqtt.clients[at].connected {
             self.request(at as u8, Action::Abort);
             self.connection_lost(at, 1);
         }
@@ -357,7 +348,7 @@ impl Modem {
                 let at = usize::from(client) % 2;
                 if self.mqtt.clients[at].connected {
                     let block = self.received_block(at, &topic, &payload);
-                    self.out.unasked(self.now, block);
+                    self.port.out.unasked(self.port.now, block);
                 }
             }
             Reply::Lost { client, cause } => self.connection_lost(usize::from(client) % 2, cause),
@@ -390,7 +381,7 @@ impl Modem {
         let quiet = self.config.quirks.has(Quirk::QuietLoss);
         for at in 0..self.mqtt.clients.len() {
             if self.mqtt.is_connected(at as u8) && connlost && !quiet {
-                self.out.unasked(when, framed(&format!("+CMQTTCONNLOST: {at},3")));
+                self.port.out.unasked(when, framed(&format!("+CMQTTCONNLOST: {at},3")));
             }
         }
         if self.mqtt.state == ServiceState::Stopped {
@@ -405,7 +396,7 @@ impl Modem {
         self.mqtt = self.mqtt.restarted();
         self.mqtt.state = ServiceState::NetworkLost;
         if !quiet {
-            self.out.unasked(when, framed("+CMQTTNONET"));
+            self.port.out.unasked(when, framed("+CMQTTNONET"));
         }
     }
 
@@ -826,6 +817,7 @@ impl Modem {
                 topic: client.will_topic.clone(),
                 payload: payload.clone(),
                 qos: *qos,
+                retain: false,
             }),
         })
     }

@@ -3,20 +3,13 @@
 //! host, `! ` something happens outside, `#` a remark; escapes as in Rust.
 
 use super::*;
-use crate::network::Loopback;
+use crate::Fault;
+use crate::desk::assert_same;
+use crate::fault::Dice;
 
-/// A modem, a broker in memory, and a clock that stands still unless a test moves it.
-struct Desk {
-    modem: Modem,
-    broker: Loopback,
-    now: u64,
-}
+type Desk = crate::desk::Desk<Modem>;
 
 impl Desk {
-    fn new(config: Config) -> Self {
-        Desk { modem: Modem::new(config), broker: Loopback::new(), now: 0 }
-    }
-
     fn of(family: Family) -> Self {
         Desk::new(Config { family, ..Config::default() })
     }
@@ -30,69 +23,6 @@ impl Desk {
         Desk::new(Config { faults: faults.to_vec(), ..Config::default() })
     }
 
-    fn send(&mut self, bytes: impl AsRef<[u8]>) -> Vec<u8> {
-        self.modem.receive(self.now, bytes.as_ref());
-        self.read()
-    }
-
-    fn read(&mut self) -> Vec<u8> {
-        self.broker.exchange(&mut self.modem, self.now);
-        let mut all = Vec::new();
-        loop {
-            let bytes = self.modem.transmit(self.now);
-            if bytes.is_empty() {
-                return all;
-            }
-            all.extend(bytes);
-        }
-    }
-
-    fn pass(&mut self, milliseconds: u64) -> Vec<u8> {
-        self.now += milliseconds;
-        self.read()
-    }
-
-    /// Plays a script and compares what comes after each line of the host.
-    fn play(&mut self, script: &str) -> &mut Self {
-        let mut expected: Vec<u8> = Vec::new();
-        let mut heard = Vec::new();
-        let mut last = "the start".to_owned();
-        for line in script.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
-            match line.split_at(line.len().min(2)) {
-                ("< ", bytes) => expected.extend(unescape(bytes)),
-                (kind @ ("> " | "! "), rest) => {
-                    assert_same(&last, &std::mem::take(&mut heard), &std::mem::take(&mut expected));
-                    last = rest.to_owned();
-                    heard = if kind == "> " { self.send(unescape(rest)) } else { self.event(rest) };
-                }
-                _ => assert!(line.starts_with('#'), "not a line of a script: {line}"),
-            }
-        }
-        assert_same(&last, &heard, &expected);
-        self
-    }
-
-    fn event(&mut self, what: &str) -> Vec<u8> {
-        let words: Vec<&str> = what.splitn(3, ' ').collect();
-        match words[..] {
-            ["pass", ms] => return self.pass(ms.parse().expect("milliseconds")),
-            ["lose", client, cause] => {
-                self.broker.lose(client.parse().expect("client"), cause.parse().expect("cause"));
-            }
-            ["fail", code] => self.broker.fail_next(code.parse().expect("code")),
-            ["hold"] => self.broker.hold(),
-            ["resume"] => self.broker.resume(),
-            ["network", state] => self.modem.set_network(self.now, state == "up"),
-            ["urc", ..] => self.modem.urc(self.now, &what[4..]),
-            ["reboot"] => self.modem.reboot(self.now),
-            ["publish", topic, payload] => {
-                self.broker.publish(topic.as_bytes(), &unescape(payload), false);
-            }
-            _ => panic!("unknown event {what}"),
-        }
-        self.read()
-    }
-
     /// Started, acquired, connected, echo off.
     fn connected(mut self) -> Self {
         self.send("ATE0\r");
@@ -102,37 +32,6 @@ impl Desk {
         assert!(answer.ends_with(b"+CMQTTCONNECT: 0,0\r\n"), "{}", answer.escape_ascii());
         self
     }
-}
-
-fn assert_same(after: &str, heard: &[u8], expected: &[u8]) {
-    assert!(
-        heard == expected,
-        "after {after}\n   heard {}\nexpected {}",
-        heard.escape_ascii(),
-        expected.escape_ascii()
-    );
-}
-
-fn unescape(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        bytes.push(match rest.next() {
-            Some(b'r') => b'\r',
-            Some(b'n') => b'\n',
-            Some(b't') => b'\t',
-            Some(b'x') => {
-                let digits: String = rest.by_ref().take(2).map(char::from).collect();
-                u8::from_str_radix(&digits, 16).expect("two hex digits")
-            }
-            other => other.expect("an escape"),
-        });
-    }
-    bytes
 }
 
 // ---- whole conversations ----------------------------------------------------------------------
@@ -1318,30 +1217,7 @@ fn ramble(seed: u64, all_at_once: bool) -> Vec<u8> {
     let family = Family::ALL[dice.roll(3) as usize];
     let quirks = Quirk::ALL.into_iter().filter(|_| dice.roll(4) == 0).collect();
     let mut desk = Desk::new(Config { family, quirks, seed, ..Config::default() });
-    let mut heard = Vec::new();
-    for _ in 0..200 {
-        let piece = match dice.roll(8) {
-            0 => vec![dice.roll(256) as u8],
-            _ => PIECES[dice.roll(PIECES.len() as u64) as usize].into(),
-        };
-        match all_at_once {
-            true => desk.modem.receive(desk.now, &piece),
-            false => piece.iter().for_each(|byte| desk.modem.receive(desk.now, &[*byte])),
-        }
-        heard.extend(desk.read());
-        match dice.roll(12) {
-            0 => desk.broker.publish(b"t/a", b"payload", dice.roll(2) == 0),
-            1 => desk.broker.lose(dice.roll(2) as u8, 1),
-            2 => desk.broker.fail_next(dice.roll(40) as u8),
-            3 => desk.modem.set_network(desk.now, dice.roll(3) > 0),
-            4 => desk.modem.ping_failed(desk.now, dice.roll(2) as u8, 17),
-            5 => desk.broker.hold(),
-            6 => desk.broker.resume(),
-            _ => {}
-        }
-        heard.extend(desk.pass(dice.roll(2000)));
-    }
-    heard
+    desk.ramble(&mut dice, PIECES, all_at_once)
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::command::Form;
 use super::family::{SslKind, ssl_keys};
 use super::{Answer, Family, Handler, Modem, Outcome, Purpose, TlsOptions};
 use crate::Quirk;
+use crate::command::Form;
 
 pub(super) const COMMANDS: &[(&str, Handler)] = &[
     ("+CCERTDOWN", certificate_download),
@@ -59,6 +59,7 @@ impl State {
             ignore_local_time: number("ignorelocaltime") == 1,
             negotiate_seconds: number("negotiatetime"),
             server_name: number("enableSNI") == 1,
+            name: None,
             ca: if server { file("cacert") } else { None },
             certificate: if client { file("clientcert") } else { None },
             key: if client { file("clientkey") } else { None },

@@ -8,7 +8,7 @@ use crate::Fault;
 use crate::fault::{Fate, Injector};
 
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     queue: BTreeMap<(u64, u64), Vec<u8>>,
     blocks: u64,
     /// No answer may be due before an earlier answer.

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 
 /// A command line that parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Command {
+pub(crate) struct Command {
     /// In upper case: `+CSQ`, `E0`, `I`, or nothing for a bare `AT`.
     pub name: String,
     pub form: Form,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `AT+X`
     Execute,
     /// `AT+X?`
@@ -25,7 +25,7 @@ pub(super) enum Form {
 
 /// The arguments of a set command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Arguments(Vec<Argument>);
+pub(crate) struct Arguments(Vec<Argument>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Argument {
@@ -65,6 +65,25 @@ impl Arguments {
         std::str::from_utf8(self.quoted(at)?).ok()
     }
 
+    /// A string, quoted or not. Without quotes it cannot be empty.
+    pub fn word(&self, at: usize) -> Option<&[u8]> {
+        match self.0.get(at)? {
+            Argument::Quoted(text) => Some(text),
+            Argument::Bare(text) => Some(&text[..]).filter(|text| !text.is_empty()),
+        }
+    }
+
+    /// A number in the range, quoted or not.
+    pub fn loose_number(&self, at: usize, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = std::str::from_utf8(self.word(at)?).ok()?.parse().ok()?;
+        range.contains(&number).then_some(number)
+    }
+
+    /// Whether an argument is there but empty, as behind the comma of `AT+X=1,`.
+    pub fn is_blank(&self, at: usize) -> bool {
+        matches!(self.0.get(at), Some(Argument::Bare(text)) if text.is_empty())
+    }
+
     /// Everything as one line, as the host wrote it.
     pub fn raw(&self) -> String {
         let field = |argument: &Argument| match argument {
@@ -76,13 +95,13 @@ impl Arguments {
 }
 
 /// Takes a line apart, without its CR. A line that does not begin with AT is no command at all.
-pub(super) fn is_command(line: &[u8]) -> bool {
+pub(crate) fn is_command(line: &[u8]) -> bool {
     line.len() >= 2 && line[..2].eq_ignore_ascii_case(b"AT")
 }
 
 /// Takes a line that begins with AT apart; none if it cannot be a command. Several commands on
 /// one line are not supported and do not parse.
-pub(super) fn parse(line: &[u8]) -> Option<Command> {
+pub(crate) fn parse(line: &[u8]) -> Option<Command> {
     let rest = &line[2..];
     let end = rest.iter().position(|b| matches!(b, b'=' | b'?')).unwrap_or(rest.len());
     let (name, tail) = rest.split_at(end);

@@ -295,7 +295,8 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
-    fn count_dropped(&mut self, count: u32, bytes: u32) {
+    /// So many messages were received and not kept.
+    pub fn count_dropped(&mut self, count: u32, bytes: u32) {
         self.dropped = self.dropped.saturating_add(count);
         self.dropped_bytes = self.dropped_bytes.saturating_add(bytes);
     }

@@ -6,6 +6,7 @@
 use std::{fs, path::PathBuf};
 
 use hayes::at::dialect::Dialect;
+use hayes_luat::Luat;
 use hayes_simcom::Simcom;
 use hayes_transcript::{Item, parse, print, replay};
 use proptest::prelude::*;
@@ -128,22 +129,31 @@ fn random(seed: u64, below: u64) -> impl FnMut() -> usize {
     }
 }
 
-#[test]
-fn simcom_dialogues_mean_what_they_say_however_they_are_cut() {
-    for capture in captures("simcom") {
-        capture.assert_reads::<Simcom>(&capture.items, "as it stands");
-        capture.assert_reads::<Simcom>(&split(&capture.items, || usize::MAX), "whole");
-        capture.assert_reads::<Simcom>(&split(&capture.items, || 1), "byte by byte");
+fn assert_all_read<D: Dialect>(folder: &str) {
+    for capture in captures(folder) {
+        capture.assert_reads::<D>(&capture.items, "as it stands");
+        capture.assert_reads::<D>(&split(&capture.items, || usize::MAX), "whole");
+        capture.assert_reads::<D>(&split(&capture.items, || 1), "byte by byte");
         for seed in 1..=8 {
             let items = split(&capture.items, random(seed, 2 << seed));
-            capture.assert_reads::<Simcom>(&items, &format!("with seed {seed}"));
+            capture.assert_reads::<D>(&items, &format!("with seed {seed}"));
         }
     }
 }
 
 #[test]
+fn simcom_dialogues_mean_what_they_say_however_they_are_cut() {
+    assert_all_read::<Simcom>("simcom");
+}
+
+#[test]
+fn luat_dialogues_mean_what_they_say_however_they_are_cut() {
+    assert_all_read::<Luat>("luat");
+}
+
+#[test]
 fn every_difference_is_one() {
-    let captures = captures("simcom");
+    let captures: Vec<_> = ["simcom", "luat"].into_iter().flat_map(captures).collect();
     for difference in DIFFERENCES {
         let capture = captures.iter().find(|capture| capture.name == difference.file);
         let expected = |item: &Item| matches!(item, Item::Expected { json, .. } if json == difference.expected);
@@ -187,6 +197,18 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         "+CMQTTCONNLOST: 0,1\r\n",
         "+CME ERROR: 3\r\n",
         "+CMQTTPUB=0,1",
+        "AT+MPUB=\"t\",1,0,\"x\"\r\n",
+        "AT+MPUBEX=\"t\",1,0,4\r\n",
+        "PUBACK\r\n",
+        "PUBREC\r\n",
+        "AT+MIPSTART=h,1\r\n",
+        "CONNECT OK",
+        "CONNECT FAIL\r\n",
+        "STATE: IP STATUS\r\n",
+        "AT+CIFSR\r\n",
+        "+MSUB: \"t\",4 byte,",
+        "+MSUB: 1\r\n",
+        "CLOSED\r\n",
         "A",
         "T",
         "\"",
@@ -212,5 +234,8 @@ proptest! {
         let whole = replay::<Simcom>(&split(&items, || usize::MAX));
         prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, || 1)));
         prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, random(seed, 12))));
+        let whole = replay::<Luat>(&split(&items, || usize::MAX));
+        prop_assert_eq!(&whole, &replay::<Luat>(&split(&items, || 1)));
+        prop_assert_eq!(&whole, &replay::<Luat>(&split(&items, random(seed, 12))));
     }
 }

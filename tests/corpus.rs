@@ -355,7 +355,7 @@ impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
 
     fn unsure(&mut self) {}
 
-    fn lost(&mut self, _: Option<u8>, _: bool) {}
+    fn lost(&mut self, _: Option<u8>, _: bool, _: &[u8]) {}
 
     fn status(&self) -> Status {
         Status::default()
@@ -501,7 +501,7 @@ impl<const MARK: u8, const PROMPT: u8, const N: usize> Reader<MARK, PROMPT, N> {
         });
         match read::<Peer<MARK, PROMPT>>(raw, open.as_ref()) {
             Reading::Final(result) => self.finish(result),
-            Reading::Info(_) | Reading::Result(_) => {
+            Reading::Info(_) | Reading::Result(_) | Reading::Word(_) => {
                 self.lines.push(raw.to_vec());
                 self.all.push(raw.to_vec());
             }

@@ -11,7 +11,7 @@ mod common;
 
 use std::collections::VecDeque;
 
-use common::{Rig, config};
+use common::{Simcom, config};
 use hayes::{
     Instant, Machine, Operation,
     mqtt::{Publish, QoS},
@@ -32,7 +32,7 @@ struct Wire {
 }
 
 /// Publishes all messages with QoS 1 over a UART of this speed.
-fn publish_all(rig: &mut Rig, baud: u64) -> Wire {
+fn publish_all(rig: &mut Simcom, baud: u64) -> Wire {
     let byte_time = 10_000_000_000 / baud;
     let publish = Publish::new(TOPIC, &PAYLOAD).unwrap().qos(QoS::AtLeastOnce);
     let operation = Operation::Publish(&publish);
@@ -107,7 +107,7 @@ fn publishing_back_to_back_keeps_the_wire_busy() {
     println!("family     baud  busy      payload  to modem  to host  messages/s");
     for family in [Family::Sim7600, Family::A76xx, Family::Sim767xx] {
         for baud in [115_200, 921_600] {
-            let mut rig = Rig::new(config(family));
+            let mut rig = Simcom::new(config(family));
             rig.bring_up().unwrap();
             rig.connect().unwrap();
             let wire = publish_all(&mut rig, baud);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Heard, Rig, config, message};
+use common::{Heard, Simcom, config, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
@@ -17,8 +17,8 @@ use hayes_simcom::{AuthOrder, Settings};
 
 const FAMILIES: [Family; 3] = [Family::Sim7600, Family::A76xx, Family::Sim767xx];
 
-fn connected(family: Family) -> Rig {
-    let mut rig = Rig::new(config(family));
+fn connected(family: Family) -> Simcom {
+    let mut rig = Simcom::new(config(family));
     rig.bring_up().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
     rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
     rig
@@ -45,7 +45,7 @@ fn a_session_from_power_up_to_disconnect_with_each_family() {
 }
 
 /// Publishes that may reach the broker from `payloads`, nothing else may.
-fn assert_only(rig: &Rig, payloads: &[&[u8]]) {
+fn assert_only(rig: &Simcom, payloads: &[&[u8]]) {
     for message in rig.broker.published() {
         assert!(
             payloads.contains(&message.payload.as_slice()),
@@ -108,7 +108,7 @@ fn a_publish_dropped_anywhere_is_never_a_wrong_message_and_the_next_one_succeeds
 #[test]
 fn the_size_of_the_reads_changes_nothing() {
     let run = |chunk| {
-        let mut rig = Rig::new(config(Family::Sim7600));
+        let mut rig = Simcom::new(config(Family::Sim7600));
         rig.chunk = chunk;
         rig.bring_up().unwrap();
         rig.connect().unwrap();
@@ -179,7 +179,7 @@ fn a_modem_that_restarts_fails_the_operation_at_once_and_a_connect_repairs_it() 
 fn a_host_that_restarts_finds_the_service_running_and_connects_anew() {
     for family in FAMILIES {
         let old = connected(family);
-        let mut rig = Rig::new(config(family));
+        let mut rig = Simcom::new(config(family));
         rig.modem = old.modem;
         rig.broker = old.broker;
         rig.now = old.now;
@@ -239,7 +239,7 @@ fn a_refusal_keeps_the_code_and_its_name() {
         (99, "not in the manual", Cause::Unknown),
     ] {
         for family in FAMILIES {
-            let mut rig = Rig::new(config(family));
+            let mut rig = Simcom::new(config(family));
             rig.bring_up().unwrap();
             rig.broker.fail_next(code);
             let code = Code::Vendor(code.into());
@@ -371,13 +371,13 @@ fn bring_up_waits_for_the_sim_and_unlocks_it() {
     config.boot = BootState::ColdBoot;
     config.sim_busy_asks = 4;
     config.sim = Sim::Pin("4711".into());
-    let mut rig = Rig::new(config.clone());
+    let mut rig = Simcom::new(config.clone());
     assert_eq!(rig.bring_up(), Err(Error::Pin("its PIN")));
     let network = Network::new().pin("4711").unwrap();
     rig.run(&Operation::BringUp(&network)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
     rig.connect().unwrap();
 
-    let mut rig = Rig::new(config);
+    let mut rig = Simcom::new(config);
     let network = Network::new().pin("0000").unwrap();
     let result = rig.run(&Operation::BringUp(&network));
     assert!(matches!(result, Err(Error::Pin(_) | Error::Refused(_))), "{result:?}");
@@ -389,17 +389,17 @@ fn bring_up_waits_for_the_sim_and_unlocks_it() {
 fn bring_up_says_why_there_is_no_network() {
     let mut config = config(Family::Sim7600);
     config.registration = emulated::Registration::Denied;
-    let mut rig = Rig::with(config, Settings::new().bring_up_timeout(60));
+    let mut rig = Simcom::with(config, Settings::new().bring_up_timeout(60));
     assert_eq!(rig.bring_up(), Err(Error::NotRegistered(Registration::Denied)));
     assert!((55_000..65_000).contains(&rig.now), "{}", rig.now);
 }
 
 #[test]
 fn an_access_point_is_written_only_if_it_differs() {
-    let mut rig = Rig::new(config(Family::A76xx));
+    let mut rig = Simcom::new(config(Family::A76xx));
     let network = Network::new().apn("iot.example").unwrap();
     rig.run(&Operation::BringUp(&network)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
-    let written = |rig: &Rig| rig.host.windows(12).filter(|w| w == b"AT+CGDCONT=1").count();
+    let written = |rig: &Simcom| rig.host.windows(12).filter(|w| w == b"AT+CGDCONT=1").count();
     assert_eq!(written(&rig), 1);
     rig.run(&Operation::BringUp(&network)).unwrap();
     assert_eq!(written(&rig), 1);
@@ -410,14 +410,14 @@ fn the_order_of_an_access_points_credentials_must_be_chosen() {
     let network = Network::new().apn("iot.example").unwrap();
     let network = network.credentials(AuthType::Pap, "user", "secret").unwrap();
     let operation = Operation::BringUp(&network);
-    let mut rig = Rig::new(config(Family::A76xx));
+    let mut rig = Simcom::new(config(Family::A76xx));
     assert_eq!(rig.run(&operation), Err(Error::Unsupported(Feature::Setting("AuthOrder"))));
     assert!(rig.host.is_empty());
     for (order, line) in [
         (AuthOrder::UserFirst, "AT+CGAUTH=1,1,\"user\",\"secret\"\r"),
         (AuthOrder::PasswordFirst, "AT+CGAUTH=1,1,\"secret\",\"user\"\r"),
     ] {
-        let mut rig = Rig::with(config(Family::A76xx), Settings::new().auth_order(order));
+        let mut rig = Simcom::with(config(Family::A76xx), Settings::new().auth_order(order));
         rig.run(&operation).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
         assert!(String::from_utf8_lossy(&rig.host).contains(line));
     }
@@ -425,7 +425,7 @@ fn the_order_of_an_access_points_credentials_must_be_chosen() {
 
 #[test]
 fn nothing_answers_and_bring_up_says_so_within_its_time() {
-    let mut rig = Rig::with(config(Family::A76xx), Settings::new().bring_up_timeout(30));
+    let mut rig = Simcom::with(config(Family::A76xx), Settings::new().bring_up_timeout(30));
     rig.plugged = false;
     assert_eq!(rig.bring_up(), Err(Error::Unresponsive));
     assert!(rig.now <= 32_000, "{}", rig.now);
@@ -470,7 +470,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
     );
     let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap().tls(tls);
     for family in FAMILIES {
-        let mut rig = Rig::new(config(family));
+        let mut rig = Simcom::new(config(family));
         for _ in 0..2 {
             for (kind, content) in
                 [(FileKind::Ca, &pem[..]), (FileKind::Cert, b"B"), (FileKind::Key, b"C")]
@@ -508,7 +508,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
 fn an_old_firmware_that_refuses_a_tls_setting_is_named_and_never_downgraded() {
     let mut config = config(Family::Sim7600);
     config.quirks.insert(Quirk::NoSslversion);
-    let mut rig = Rig::new(config);
+    let mut rig = Simcom::new(config);
     let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap();
     let options = options.tls(Tls::insecure());
     let result = rig.run(&Operation::Connect(&options));
@@ -542,7 +542,7 @@ fn secrets_are_in_no_debug_and_are_never_asked_back() {
     let key = Credential::Pem(b"-----BEGIN PRIVATE KEY-----\ns3cret\n");
     let options = options.tls(Tls::insecure().client(Credential::Stored("cert.pem"), key));
     let network = Network::new().pin("4711").unwrap();
-    let mut rig = Rig::new(config(Family::A76xx));
+    let mut rig = Simcom::new(config(Family::A76xx));
     let mut shown = String::new();
     for operation in [Operation::BringUp(&network), Operation::Connect(&options)] {
         let result = rig.run(&operation);

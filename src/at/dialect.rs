@@ -71,6 +71,14 @@ pub enum Urc<'a> {
     },
     /// The modem has restarted.
     Restarted,
+    /// A message waits in this slot of the modem until it is fetched.
+    Waiting {
+        /// Which slot, below 16. One that is told again before it was fetched
+        /// was overwritten.
+        slot: u8,
+    },
+    /// A command goes on; its end is told later.
+    Progress,
     /// A word that asks for data, as `>` does.
     Prompt,
     /// Known to come unasked; of no meaning here.
@@ -141,6 +149,18 @@ pub struct ResultRow {
     pub required: bool,
 }
 
+/// What ends a command of a recorded dialogue, of which only the command line
+/// is known. A driver's step says it with [`Step::awaits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Its final result, or its result line where the dialect's table has one.
+    Final,
+    /// A result in words: `OK` only means accepted.
+    Word,
+    /// Its information: `OK` comes before it or never.
+    Information,
+}
+
 /// How a command was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -166,6 +186,8 @@ pub enum Reading<'a> {
     Final(Final<'a>),
     /// Its result line, with the code.
     Result(i32),
+    /// Its result in words: 0 for a success, else a number of the dialect's.
+    Word(i32),
     /// Information that it asked for.
     Info(Line<'a>),
     /// Nobody asked for it.
@@ -186,7 +208,7 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
         return Reading::Result(code);
     }
     if let Some(code) = open.and_then(|open| D::result_word(open.name, raw)) {
-        return Reading::Result(code);
+        return Reading::Word(code);
     }
     let row = urc_row::<D>(line.name);
     if let Some(urc) = row.filter(|row| own.is_none() || row.distinct).and_then(|r| (r.read)(&line))
@@ -194,7 +216,7 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
         return Reading::Urc(urc);
     }
     let Some(open) = open else { return Reading::Urc(Urc::Other) };
-    if own.is_some() || D::is_information(line.name) {
+    if own.is_some() || D::is_information(open.name, line.name) {
         return Reading::Info(line);
     }
     if open.name.get(1..) == Some(line.name) {
@@ -208,6 +230,7 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
 #[must_use]
 #[inline]
 pub fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
+    let name = D::urc_name(name);
     let wanted = ONES.wrapping_mul(u64::from(key(name)));
     for (keys, rows) in Keys::<D>::OF_URCS.iter().zip(D::URCS.chunks(8)) {
         let differ = keys ^ wanted;
@@ -381,6 +404,7 @@ pub struct Step<D: 'static> {
     pub(crate) marked: bool,
     pub(crate) awaits: Option<fn(&D, &Scope<'_>) -> bool>,
     pub(crate) each: bool,
+    pub(crate) gap_ms: u32,
     pub(crate) when: Option<fn(&D, &Scope<'_>) -> bool>,
     pub(crate) info: Option<fn(&mut D, &Line<'_>)>,
     pub(crate) rules: &'static [Rule],
@@ -400,6 +424,7 @@ impl<D> Step<D> {
             marked: false,
             awaits: None,
             each: false,
+            gap_ms: 0,
             when: None,
             info: None,
             rules: &[],
@@ -425,6 +450,15 @@ impl<D> Step<D> {
     #[must_use]
     pub const fn slices(mut self, bytes: u16) -> Self {
         self.slice = bytes;
+        self
+    }
+
+    /// Its data phase is waited out for so many seconds, and only then filled
+    /// up, if the caller leaves in the middle: for a modem that may end the
+    /// phase by itself, where filling it up would make the data valid.
+    #[must_use]
+    pub const fn gap(mut self, seconds: u16) -> Self {
+        self.gap_ms = (seconds as u32).saturating_mul(1000);
         self
     }
 
@@ -504,12 +538,18 @@ pub trait Dialect: Sized + 'static {
     const DATA_ECHO: bool;
     /// The largest data phase, in bytes: what fills up one of unknown size.
     const LONGEST_DATA: u32;
+    /// So long a silence ends a data phase without a length, in milliseconds;
+    /// 0 if there are none.
+    const DATA_GAP_MS: u32 = 0;
     /// Pause between the slices of a data phase, in milliseconds.
     const SLICE_PAUSE_MS: u32 = 100;
     /// How long a received message may stand still, in milliseconds.
     const STALL_MS: u32 = 5_000;
     /// How long the second half of an answer may come late, in milliseconds.
     const GRACE_MS: u32 = 300;
+    /// How long after the first sign of a restart the same may come again
+    /// without another restart, in milliseconds.
+    const BOOT_MS: u32 = 0;
     /// The unsolicited lines, most frequent first; at most 64.
     const URCS: &'static [UrcRow];
     /// The commands that print a result line.
@@ -526,9 +566,27 @@ pub trait Dialect: Sized + 'static {
         None
     }
 
-    /// Names under which a command of another name answers.
-    fn is_information(_name: &[u8]) -> bool {
+    /// Names under which `command` answers besides its own.
+    fn is_information(_command: &[u8], _name: &[u8]) -> bool {
         false
+    }
+
+    /// The name under which a line stands in [`URCS`](Self::URCS), where the
+    /// lines themselves vary in it.
+    #[must_use]
+    fn urc_name(name: &[u8]) -> &[u8] {
+        name
+    }
+
+    /// What ends a recorded command.
+    fn ending(_line: &[u8]) -> Ending {
+        Ending::Final
+    }
+
+    /// What a record calls the command of this name.
+    #[must_use]
+    fn record_name(name: &[u8]) -> &[u8] {
+        name
     }
 
     /// What an unfinished line says, up to and with a mark. Anything but
@@ -556,6 +614,12 @@ pub trait Dialect: Sized + 'static {
 
     /// The script of an operation.
     fn script_of(&self, verb: Verb) -> u8;
+
+    /// The script that fetches the messages that wait in the modem, see
+    /// [`Urc::Waiting`]. It is run as soon as no operation is.
+    fn fetch(&self) -> Option<u8> {
+        None
+    }
 
     /// How long the whole answer of a step may take, in milliseconds.
     fn answer_ms(&self, step: &Step<Self>) -> u32 {
@@ -602,8 +666,9 @@ pub trait Dialect: Sized + 'static {
     /// what it was to change may have changed.
     fn unsure(&mut self);
 
-    /// The connection of a session, or the network, is gone.
-    fn lost(&mut self, session: Option<u8>, service: bool);
+    /// The connection of a session, or the network, is gone. `line` said so;
+    /// it is empty if a command found it out.
+    fn lost(&mut self, session: Option<u8>, service: bool, line: &[u8]);
 
     /// What is known of the modem.
     fn status(&self) -> Status;

@@ -80,7 +80,12 @@ struct Run {
     abandoned: bool,
     /// Something that may have an effect was sent.
     begun: bool,
+    /// Nobody asked for it but the engine itself.
+    own: bool,
 }
+
+/// What the engine's own runs are about.
+static OWN: Operation<'static> = Operation::Status;
 
 /// The command in flight.
 #[derive(Clone, Copy, Debug)]
@@ -214,6 +219,16 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
         self.control.overflows
     }
 
+    /// When a result in words that has no line end, though it is all there,
+    /// is taken for one.
+    fn unended_word(&self) -> Option<Instant> {
+        let control = &self.control;
+        let line = self.framer.partial_line();
+        let awaited = matches!(control.stage, Stage::Answer) && control.exchange.required;
+        let word = awaited && D::result_word(control.exchange.name, line).is_some();
+        word.then(|| control.last_byte.after_millis(D::GRACE_MS))
+    }
+
     /// Takes bytes that may be more than a piece of a line.
     #[inline(never)]
     fn take(&mut self, bytes: &[u8]) {
@@ -278,6 +293,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
             self.framer.forget_data();
             self.control.cut();
         }
+        if self.unended_word().is_some_and(|at| now >= at) {
+            self.take(b"\r");
+        }
         self.control.expire();
     }
 
@@ -295,6 +313,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
             }
         }
         let control = &mut self.control;
+        let operation = if control.run.own { Some(&OWN) } else { operation };
         match (out, operation) {
             (Out::Fixed(bytes), _) => Some(bytes),
             (Out::Piece, Some(operation)) => {
@@ -319,6 +338,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
 
     fn deadline(&self) -> Option<Instant> {
         let stage = self.control.deadline();
+        if let Some(word) = self.unended_word() {
+            return Some(stage.map_or(word, |stage| stage.min(word)));
+        }
         if self.framer.data_left() == 0 && !self.control.is_receiving() {
             return stage;
         }
@@ -335,7 +357,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
     }
 
     fn is_idle(&self) -> bool {
-        matches!(self.control.stage, Stage::Idle) && self.control.pending.is_none()
+        let control = &self.control;
+        matches!(control.stage, Stage::Idle) && control.pending.is_none() && !control.fetch_due
     }
 
     #[inline]
@@ -376,6 +399,13 @@ struct Control<D: Dialect, const INBOX: usize> {
     open_data: bool,
     session: u8,
     links: [LinkState; 2],
+    /// The slots in which messages wait, those of them that were told of since
+    /// they were last fetched, and whether they are to be fetched.
+    waiting: u16,
+    waiting_since: u16,
+    fetch_due: bool,
+    /// When the modem last began to boot.
+    booted: Option<Instant>,
     /// The time as last told.
     now: Instant,
     last_byte: Instant,
@@ -403,6 +433,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 repeated: false,
                 abandoned: false,
                 begun: false,
+                own: false,
             },
             exchange: Exchange::NONE,
             pending: None,
@@ -413,6 +444,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             open_data: false,
             session: 0,
             links: [LinkState::Idle; 2],
+            waiting: 0,
+            waiting_since: 0,
+            fetch_due: false,
+            booted: None,
             now: Instant::from_millis(0),
             last_byte: Instant::from_millis(0),
             overflows: 0,
@@ -487,6 +522,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             repeated: false,
             abandoned: false,
             begun: false,
+            own: false,
         };
         self.stage = Stage::Ready(None);
         if !self.synced {
@@ -497,6 +533,23 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
         let scope = self.scope(operation);
         self.dialect.begin(&scope);
+    }
+
+    /// Begins to fetch the messages that wait in the modem, if there are any.
+    fn begin_fetch(&mut self) -> bool {
+        if !core::mem::take(&mut self.fetch_due) {
+            return false;
+        }
+        let Some(script) = self.dialect.fetch() else { return false };
+        self.waiting_since = 0;
+        self.begin(Verb::Status, &OWN);
+        self.run.own = true;
+        if self.run.sync {
+            self.run.resume = (script, 0, 0);
+        } else {
+            self.goto(script);
+        }
+        true
     }
 
     /// Runs the sync script, then goes on where the run is now.
@@ -520,11 +573,15 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     // ---- sending -------------------------------------------------------
 
     /// Decides what goes out next, beginning steps as they fall due.
-    fn next_out(&mut self, operation: Option<&Operation<'_>>) -> Out {
+    fn next_out(&mut self, lent: Option<&Operation<'_>>) -> Out {
         loop {
+            let operation = if self.run.own { Some(&OWN) } else { lent };
             match self.stage {
                 Stage::Idle => {
                     let (Some(verb), Some(operation)) = (self.pending, operation) else {
+                        if self.begin_fetch() {
+                            continue;
+                        }
                         return Out::Nothing;
                     };
                     self.pending = None;
@@ -560,7 +617,13 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 Stage::Answer => return Out::Nothing,
                 Stage::Data { sent, hold } => return self.next_data(sent, hold),
                 Stage::Fill { left } => return fill(left),
-                Stage::Flush { left: 0, script, .. } => self.goto(script),
+                Stage::Flush { left: 0, script, .. } => {
+                    self.goto(script);
+                    if D::DATA_GAP_MS > 0 {
+                        let at = self.now.after_millis(D::DATA_GAP_MS);
+                        self.stage = Stage::Ready(Some(at));
+                    }
+                }
                 Stage::Flush { left, slice, until: None, .. } => return fill(left.min(slice)),
                 Stage::Flush { .. } => return Out::Nothing,
             }
@@ -752,7 +815,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         let open = Open { name: self.exchange.name, form: self.exchange.form };
         match read::<D>(raw, if waits { Some(&open) } else { None }) {
             Reading::Final(result) => self.final_result(result.map_err(Code::from)),
-            Reading::Result(code) => self.exchange.result = Some(code),
+            Reading::Result(code) | Reading::Word(code) => self.exchange.result = Some(code),
             Reading::Info(line) => {
                 if let Some(info) = self.step().and_then(|step| step.info) {
                     info(&mut self.dialect, &line);
@@ -797,12 +860,23 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn prompted(&mut self) {
         self.exchange.prompted = true;
         self.open_data = true;
-        self.stage = if self.run.abandoned {
-            Stage::Fill { left: self.exchange.data }
-        } else {
-            Stage::Data { sent: 0, hold: None }
-        };
+        self.stage = Stage::Data { sent: 0, hold: None };
         self.extend_deadline();
+        if self.run.abandoned {
+            self.leave_data(0);
+        }
+    }
+
+    /// Nobody has the rest of the data: fills the phase up, or first waits for
+    /// the modem to end it.
+    fn leave_data(&mut self, sent: u32) {
+        let gap = self.step().map_or(0, |step| step.gap_ms);
+        if gap > 0 {
+            self.stage = Stage::Answer;
+            self.exchange.deadline = self.now.after_millis(gap);
+        } else {
+            self.stage = Stage::Fill { left: self.exchange.data.saturating_sub(sent).max(1) };
+        }
     }
 
     fn urc(&mut self, urc: Urc<'_>, raw: &[u8]) -> Follow {
@@ -823,10 +897,15 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             }
             Urc::Lost { session, loss } => {
                 self.lose(session, loss);
-                self.dialect.lost(Some(session), false);
+                self.dialect.lost(Some(session), false, raw);
             }
-            Urc::NetworkLost { service } => self.network_lost(service),
-            Urc::Restarted if !self.fresh => self.restarted(),
+            Urc::NetworkLost { service } => self.network_lost(service, raw),
+            Urc::Waiting { slot } => self.waits(slot),
+            Urc::Progress => {}
+            Urc::Restarted if self.is_another_boot() && !self.fresh => self.restarted(),
+            Urc::Restarted if self.run.sync && matches!(self.stage, Stage::Ready(_)) => {
+                self.stage = Stage::Ready(None);
+            }
             Urc::Prompt if self.prompt().is_some() => self.prompted(),
             Urc::Message { .. } | Urc::Restarted | Urc::Prompt | Urc::Other => {
                 if self.report_urcs {
@@ -840,17 +919,32 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// A connection is gone: says so, and does not wait long for an answer
     /// that may have gone with it.
     fn lose(&mut self, session: u8, loss: Loss) {
-        self.set_link(session, LinkState::Lost(loss));
-        self.inbox.lost(session, loss);
-        if session == self.session && self.exchange.required {
+        let own = session == self.session;
+        if !(own && self.link() == LinkState::Connecting) {
+            self.set_link(session, LinkState::Lost(loss));
+            self.inbox.lost(session, loss);
+        }
+        if own && self.exchange.required {
             let soon = self.now.after_millis(D::STALL_MS);
             self.exchange.loss = Some(loss);
             self.exchange.deadline = self.exchange.deadline.min(soon);
         }
     }
 
-    fn network_lost(&mut self, service: bool) {
-        self.dialect.lost(None, service);
+    /// A message waits in the modem. One that waited in the same slot is gone,
+    /// unless it is being fetched just now.
+    fn waits(&mut self, slot: u8) {
+        let bit = 1_u16.checked_shl(slot.into()).unwrap_or(0);
+        if self.waiting & bit != 0 && !self.run.own {
+            self.inbox.count_dropped(1, 0);
+        }
+        self.waiting |= bit;
+        self.waiting_since |= bit;
+        self.fetch_due = true;
+    }
+
+    fn network_lost(&mut self, service: bool, line: &[u8]) {
+        self.dialect.lost(None, service, line);
         let mut told = false;
         for session in 0..2_u8 {
             let state = self.links.get(usize::from(session)).copied();
@@ -864,6 +958,15 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
     }
 
+    /// Whether this sign of a restart is not that of one told already.
+    fn is_another_boot(&mut self) -> bool {
+        let known = self.booted.is_some_and(|at| self.now < at.after_millis(D::BOOT_MS));
+        if !known {
+            self.booted = Some(self.now);
+        }
+        !known
+    }
+
     fn restarted(&mut self) {
         self.cut();
         self.inbox.restarted();
@@ -871,6 +974,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.synced = false;
         self.fresh = true;
         self.open_data = false;
+        self.waiting = 0;
+        self.fetch_due = false;
         for link in &mut self.links {
             if *link == LinkState::Connected {
                 *link = LinkState::Lost(Loss::Restart);
@@ -940,7 +1045,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.release(0);
                 self.run.abandoned = true;
                 self.synced = false;
-                self.outcome = Some(Err(Error::Unresponsive));
+                if !self.run.own {
+                    self.outcome = Some(Err(Error::Unresponsive));
+                }
             }
             Stage::Answer if self.now >= self.exchange.deadline => {
                 let answer = self.exchange.settle();
@@ -967,6 +1074,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.open_data = false;
         }
         if self.run.abandoned {
+            let accepted = answer == Answer::Silence && self.exchange.outcome == Some(Ok(()));
+            if accepted && self.link() == LinkState::Connected {
+                // Its result may come yet, and must not be another's.
+                self.lose(self.session, Loss::NoResult);
+                self.dialect.lost(Some(self.session), false, b"");
+            }
             self.end_run();
             return;
         }
@@ -1068,7 +1181,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
         if let Some(loss) = loss.filter(|_| connected) {
             self.lose(self.session, loss);
-            self.dialect.lost(Some(self.session), false);
+            self.dialect.lost(Some(self.session), false, b"");
         } else if self.run.verb == Verb::Connect {
             self.set_link(self.session, LinkState::Idle);
         }
@@ -1078,7 +1191,11 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn conclude(&mut self, outcome: Result<(), Error>) {
         self.stage = Stage::Idle;
         self.exchange = Exchange::NONE;
-        if !self.run.abandoned {
+        if core::mem::take(&mut self.run.own) {
+            if outcome.is_ok() {
+                self.waiting = self.waiting_since;
+            }
+        } else if !self.run.abandoned {
             self.outcome = Some(outcome);
         }
     }
@@ -1088,7 +1205,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn abandon(&mut self, unsure: usize) {
         self.pending = None;
         self.outcome = None;
-        if !matches!(self.stage, Stage::Idle) && !self.run.abandoned {
+        if !matches!(self.stage, Stage::Idle) && !self.run.abandoned && !self.run.own {
             self.release(unsure);
             self.run.abandoned = true;
             if matches!(self.stage, Stage::Ready(_) | Stage::Flush { .. }) {
@@ -1100,17 +1217,17 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// The operation is not lent any more: what was begun must be ended
     /// without it.
     fn release(&mut self, unsure: usize) {
-        self.stage = match self.stage {
-            Stage::Line if self.writer.is_at_start() && unsure == 0 => Stage::Ready(None),
+        match self.stage {
+            Stage::Line if self.writer.is_at_start() && unsure == 0 => {
+                self.stage = Stage::Ready(None);
+            }
             Stage::Line => {
                 self.synced = false;
-                Stage::End { spoil: true, sent: 0 }
+                self.stage = Stage::End { spoil: true, sent: 0 };
             }
-            Stage::Data { sent, .. } => {
-                Stage::Fill { left: self.exchange.data.saturating_sub(sent).max(1) }
-            }
-            other => other,
-        };
+            Stage::Data { sent, .. } => self.leave_data(sent),
+            _ => {}
+        }
     }
 
     /// Ends an abandoned operation.
@@ -1123,6 +1240,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.set_link(self.session, LinkState::Idle);
         }
         self.dialect.unsure();
+        self.run.own = false;
         self.stage = Stage::Idle;
         self.exchange = Exchange::NONE;
     }

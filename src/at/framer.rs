@@ -130,6 +130,12 @@ impl<const N: usize> Framer<N> {
         }
     }
 
+    /// What has come of a line that has not ended; empty if none has begun.
+    #[must_use]
+    pub fn partial_line(&self) -> &[u8] {
+        if matches!(self.state, State::Line) && !self.taken { &self.line } else { &[] }
+    }
+
     /// Gives up on announced data that did not come; the next byte begins a
     /// line.
     pub fn forget_data(&mut self) {

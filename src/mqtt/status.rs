@@ -198,6 +198,9 @@ pub struct Status {
     pub signal_dbm: Option<i16>,
     /// The address of the bearer, where there is one.
     pub address: Option<IpAddr>,
+    /// The modem's clock as it prints it, year first; empty where it was not
+    /// asked.
+    pub clock: Text<24>,
     /// The connection to the broker, as this driver made it.
     pub link: LinkState,
     /// Whether the modem itself says that the session is connected; a session

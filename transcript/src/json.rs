@@ -17,6 +17,7 @@ pub fn json(event: &Seen<'_>) -> String {
             format!("{{\"link\":\"lost\",\"code\":{}}}", number(*code))
         }
         Seen::Lost { .. } => "{\"link\":\"lost\",\"code\":null}".to_owned(),
+        Seen::Waiting(slot) => format!("{{\"notification\":{{\"cached_slot\":{slot}}}}}"),
         Seen::NetworkLost => "{\"network\":\"lost\"}".to_owned(),
         Seen::Restarted => "{\"modem\":\"restarted\"}".to_owned(),
         Seen::Info(line) => format!("{{\"info\":{}}}", string(line)),

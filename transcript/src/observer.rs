@@ -16,7 +16,8 @@ use hayes::{
     at::{
         command::{content_hash, name_of},
         dialect::{
-            Dialect, Encoding, Form, Open, Reading, ResultRow, Urc, read, result_row, urc_row,
+            Dialect, Encoding, Ending, Form, Open, Reading, ResultRow, Urc, read, result_row,
+            urc_row,
         },
         framer::{Frame, Framer},
         line::{Failure, Final, Line},
@@ -31,7 +32,8 @@ use heapless::Vec;
 pub enum Seen<'a> {
     /// A command ended.
     Result {
-        /// Its name in upper case: `+CMQTTPUB`, `AT`, `ATE0`.
+        /// Its name in upper case, as records of the dialect have it:
+        /// `+CMQTTPUB`, `AT`, `ATE0`.
         name: &'a [u8],
         /// Whether with success.
         ok: bool,
@@ -42,6 +44,8 @@ pub enum Seen<'a> {
     Message(Message<'a>),
     /// A message was received, but not all of it, or finds no room.
     Dropped(Dropped<'a>),
+    /// A message waits in this slot of the modem.
+    Waiting(u8),
     /// The connection of a session is gone.
     Lost {
         /// Session.
@@ -102,6 +106,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
 
     /// The host sent `bytes`.
     pub fn host(&mut self, bytes: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
+        self.end_line(seen);
         self.desk.release(seen);
         for byte in bytes {
             self.desk.host(*byte, seen);
@@ -125,11 +130,13 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
     /// `ms` milliseconds passed. Without any such call the order of the bytes
     /// alone decides.
     pub fn elapsed(&mut self, ms: u32, seen: &mut impl FnMut(Seen<'_>)) {
-        let desk = &mut self.desk;
-        desk.quiet_ms = desk.quiet_ms.saturating_add(ms);
-        if desk.quiet_ms >= D::GRACE_MS {
-            desk.release(seen);
+        self.desk.quiet_ms = self.desk.quiet_ms.saturating_add(ms);
+        self.desk.boot_ms = self.desk.boot_ms.saturating_add(ms);
+        if self.desk.quiet_ms >= D::GRACE_MS {
+            self.end_line(seen);
+            self.desk.release(seen);
         }
+        let desk = &mut self.desk;
         if desk.quiet_ms >= D::STALL_MS {
             self.framer.forget_data();
             desk.cut(seen);
@@ -138,10 +145,19 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
 
     /// The record ends here. What comes next is another one.
     pub fn finish(&mut self, seen: &mut impl FnMut(Seen<'_>)) {
+        self.end_line(seen);
         let in_line = self.framer.is_in_line();
         let in_data = self.framer.data_left() > 0;
         self.desk.finish(in_line, in_data, seen);
         *self = Self::new();
+    }
+
+    /// A result in words that lost its line end is one all the same once the
+    /// modem has fallen silent.
+    fn end_line(&mut self, seen: &mut impl FnMut(Seen<'_>)) {
+        if self.desk.awaits_word(self.framer.partial_line()) {
+            self.read(b"\r", seen);
+        }
     }
 
     /// A byte that may be the echo of data. Bytes that looked so and were not
@@ -188,12 +204,14 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
 struct Command<const LINE: usize> {
     name: Vec<u8, LINE>,
     form: Form,
-    /// `AT+X=…`, which has information only under its own name.
+    /// `AT+X=…`, which has information only under its own name, and no other
+    /// command behind it.
     set: bool,
     /// Of an action, if it has a result line.
     row: Option<&'static ResultRow>,
+    ending: Ending,
     index: Option<u32>,
-    result: Option<i32>,
+    result: Option<Outcome>,
     echoed: bool,
     prompted: bool,
     /// It has got all the data that it announced.
@@ -204,10 +222,18 @@ struct Command<const LINE: usize> {
     void: bool,
 }
 
+/// A result: whether it is a success, and the number that was printed.
+type Outcome = (bool, Option<i32>);
+
+/// The longest name of a command that has a result line or word.
+const NAME: usize = 24;
+
 /// A command that was accepted, and whose result line is still to come.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Owed {
-    row: &'static ResultRow,
+    name: Vec<u8, NAME>,
+    row: Option<&'static ResultRow>,
+    ending: Ending,
     index: Option<u32>,
     /// It may as well have come already, or never come.
     doubtful: bool,
@@ -261,6 +287,8 @@ struct Desk<D, const LINE: usize, const INBOX: usize> {
     echo: DataEcho<INBOX>,
     /// The first sign of the boot that goes on.
     booting: Option<&'static str>,
+    /// For how long, as far as the record tells.
+    boot_ms: u32,
     quiet_ms: u32,
 }
 
@@ -281,6 +309,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             accepted: false,
             echo: DataEcho::new(),
             booting: None,
+            boot_ms: 0,
             quiet_ms: 0,
         }
     }
@@ -331,27 +360,34 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
     /// Another command comes: a result line must do without its final result.
     fn supersede(&mut self, seen: &mut impl FnMut(Seen<'_>)) {
         let Some(command) = self.command.take() else { return };
-        match (command.result, command.row) {
-            (Some(code), _) => {
-                seen(Seen::Result { name: &command.name, ok: code == 0, code: Some(code) });
-            }
-            (None, Some(row)) if row.required => self.owe(row, command.index),
-            _ => {}
+        match command.result {
+            Some(outcome) => seen(ended::<D>(&command.name, outcome)),
+            None if command.ends_late() => self.owe(&command),
+            None => {}
         }
     }
 
-    fn owe(&mut self, row: &'static ResultRow, index: Option<u32>) {
+    fn owe(&mut self, command: &Command<LINE>) {
         if self.owed.is_full() {
             self.owed.remove(0);
         }
-        let _ = self.owed.push(Owed { row, index, doubtful: false });
+        let name = Vec::from_slice(&command.name).unwrap_or_default();
+        let Command { row, ending, index, .. } = *command;
+        let _ = self.owed.push(Owed { name, row, ending, index, doubtful: false });
     }
 
     /// A command has got its answer: older ones of its kind may never get one.
-    fn doubt(&mut self, row: &'static ResultRow, index: Option<u32>) {
+    fn doubt(&mut self, name: &[u8], index: Option<u32>) {
         for owed in &mut self.owed {
-            owed.doubtful |= owed.row.name == row.name && owed.index == index;
+            owed.doubtful |= owed.name == name && owed.index == index;
         }
+    }
+
+    /// Whether `raw` is the result in words of a command that has none yet.
+    fn awaits_word(&self, raw: &[u8]) -> bool {
+        let of = |name: &[u8]| D::result_word(name, raw).is_some();
+        self.command.as_ref().is_some_and(|command| of(&command.name))
+            || self.owed.iter().any(|owed| of(&owed.name))
     }
 
     fn awaits_echo(&self) -> bool {
@@ -428,7 +464,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         let open = self.command.as_ref().map(Command::open);
         match read::<D>(raw, open.as_ref()) {
             Reading::Final(result) => self.final_result(result, seen),
-            Reading::Result(code) => self.result_line(code, raw, seen),
+            Reading::Result(code) => self.result_line((code == 0, Some(code)), raw, seen),
+            Reading::Word(code) => self.result_line((code == 0, None), raw, seen),
             Reading::Info(line) => self.info(&line, seen),
             Reading::Urc(urc) => return self.urc(urc, raw, seen),
             Reading::Stray => self.stray(raw, seen),
@@ -457,53 +494,47 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             // Data to a prompt that the record does not show.
             self.typed.clear();
         }
-        let accepted = result.is_ok() && command.result.is_none();
-        match command.row {
-            Some(row) if row.required && accepted => {
-                self.owe(row, command.index);
-                self.accepted = true;
-                return;
-            }
-            Some(row) => self.doubt(row, command.index),
-            None => {}
+        if result.is_ok() && command.result.is_none() && command.ends_late() {
+            self.owe(&command);
+            self.accepted = true;
+            return;
         }
+        self.doubt(&command.name, command.index);
         match (result, command.row, command.result) {
-            (Ok(()), _, code) => {
-                let ok = code.is_none_or(|code| code == 0);
-                seen(Seen::Result { name: &command.name, ok, code });
+            (Ok(()), _, outcome) => {
+                seen(ended::<D>(&command.name, outcome.unwrap_or((true, None))));
             }
             (Err(Failure::Error), Some(row), None) => self.held = Some(Held { row }),
-            (Err(failure), _, code) => {
-                let code = code.or_else(|| number(failure));
-                seen(Seen::Result { name: &command.name, ok: false, code });
+            (Err(failure), _, outcome) => {
+                let code = outcome.and_then(|(_, code)| code).or_else(|| number(failure));
+                seen(ended::<D>(&command.name, (false, code)));
             }
         }
     }
 
-    /// The result line of the command in flight. While an earlier one of the
-    /// same name is owed, success is that one's: a failure comes before ERROR,
-    /// a success after OK.
-    fn result_line(&mut self, code: i32, raw: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
-        if code == 0 && self.late_result(raw, seen) {
+    /// The result of the command in flight. While an earlier one of the same
+    /// name is owed, success is that one's: a failure comes before ERROR, a
+    /// success after OK.
+    fn result_line(&mut self, outcome: Outcome, raw: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
+        if outcome.0 && self.late_result(raw, seen) {
             return;
         }
         if let Some(command) = &mut self.command {
-            command.result = Some(code);
+            command.result = Some(outcome);
         }
     }
 
     /// Whether the line is the result of a command that was accepted earlier.
     fn late_result(&mut self, raw: &[u8], seen: &mut impl FnMut(Seen<'_>)) -> bool {
-        let index = Line::parse(raw).fields().unsigned();
-        let fits = |owed: &Owed| {
-            let code = code_of::<D>(owed.row, raw)?;
-            (owed.index.is_none() || owed.index == index).then_some(code)
-        };
-        let found = self.owed.iter().enumerate().find_map(|(at, owed)| Some((at, fits(owed)?)));
-        let Some((at, code)) = found else { return false };
-        let Owed { row, index, .. } = self.owed.remove(at);
-        self.doubt(row, index);
-        seen(Seen::Result { name: row.name.as_bytes(), ok: code == 0, code: Some(code) });
+        let mut owed = self.owed.iter().enumerate();
+        let found = owed.find_map(|(at, owed)| Some((at, owed.outcome::<D>(raw)?)));
+        let Some((at, outcome)) = found else { return false };
+        let Owed { name, index, ending, .. } = self.owed.remove(at);
+        self.doubt(&name, index);
+        if ending == Ending::Information {
+            seen(Seen::Info(raw));
+        }
+        seen(ended::<D>(&name, outcome));
         true
     }
 
@@ -515,8 +546,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         };
         match if self.accepted { self.owed.pop() } else { None } {
             Some(owed) => {
-                let name = owed.row.name.as_bytes();
-                seen(Seen::Result { name, ok: false, code: number(failure) });
+                seen(ended::<D>(&owed.name, (false, number(failure))));
             }
             None => seen(Seen::Urc(raw)),
         }
@@ -528,14 +558,14 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         let code = self.held.and_then(|held| code_of::<D>(held.row, raw));
         let (Some(code), Some(held)) = (code, self.held) else { return false };
         self.held = None;
-        seen(Seen::Result { name: held.row.name.as_bytes(), ok: false, code: Some(code) });
+        seen(ended::<D>(held.row.name.as_bytes(), (false, Some(code))));
         true
     }
 
     /// No code follows the ERROR that was held back.
     fn release(&mut self, seen: &mut impl FnMut(Seen<'_>)) {
         if let Some(held) = self.held.take() {
-            seen(Seen::Result { name: held.row.name.as_bytes(), ok: false, code: None });
+            seen(ended::<D>(held.row.name.as_bytes(), (false, None)));
         }
     }
 
@@ -543,7 +573,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
         let Some(command) = &mut self.command else { return };
         if line.name == command.name.as_slice() {
             command.informed = true;
-        } else if !D::is_information(line.name) {
+        } else if !D::is_information(&command.name, line.name) {
             let mute = command.set && !command.informed;
             if mute || self.is_damaged_echo(line.raw) {
                 return self.other(line.raw, seen);
@@ -553,6 +583,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             }
         }
         seen(Seen::Info(line.raw));
+        if let Some(command) = self.command.take_if(|c| c.ending == Ending::Information) {
+            seen(ended::<D>(&command.name, (true, None)));
+        }
     }
 
     // ---- unsolicited ---------------------------------------------------
@@ -576,6 +609,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             Urc::Lost { session, loss } => seen(Seen::Lost { session, loss }),
             Urc::NetworkLost { .. } => seen(Seen::NetworkLost),
             Urc::Restarted => self.restarted(raw, seen),
+            Urc::Waiting { slot } => seen(Seen::Waiting(slot)),
+            Urc::Progress => {}
             Urc::Prompt if self.prompt().is_some() => self.prompted(),
             Urc::Message { .. } | Urc::Prompt | Urc::Other => self.other(raw, seen),
         }
@@ -587,7 +622,10 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             return;
         }
         let line = Line::parse(raw);
-        if let Some(message) = D::uncounted(&line) {
+        let waits = |owed: &Owed| owed.row.is_none() && D::is_information(&owed.name, line.name);
+        if self.owed.iter().any(waits) {
+            seen(Seen::Info(raw));
+        } else if let Some(message) = D::uncounted(&line) {
             self.uncounted(message.session, message.topic, message.payload, seen);
         } else if urc_row::<D>(line.name).is_some() || !self.is_damaged_echo(raw) {
             seen(Seen::Urc(raw));
@@ -595,14 +633,16 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
     }
 
     /// Only the first sign of a boot is one; the same sign again is another
-    /// boot.
+    /// boot, unless it is known to come twice.
     fn restarted(&mut self, raw: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
         let name = urc_row::<D>(Line::parse(raw).name).map(|row| row.name);
-        if self.booting.is_some() && self.booting != name {
+        let again = self.booting == name && self.boot_ms >= D::BOOT_MS;
+        if self.booting.is_some() && !again {
             seen(Seen::Urc(raw));
             return;
         }
         self.booting = name;
+        self.boot_ms = 0;
         self.cut(seen);
         for owed in &mut self.owed {
             owed.doubtful = true;
@@ -723,7 +763,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             _ if receiving || in_data => Unfinished::Message,
             (Some(command), _) if command.prompted => Unfinished::Data(&command.name),
             (Some(command), _) => Unfinished::Command(&command.name),
-            (None, Some(owed)) => Unfinished::Result(owed.row.name.as_bytes()),
+            (None, Some(owed)) => Unfinished::Result(&owed.name),
             (None, None) if in_line => Unfinished::Line,
             (None, None) => return,
         };
@@ -742,16 +782,18 @@ impl<const LINE: usize> Command<LINE> {
         let query = args.starts_with(b"?") || args.starts_with(b"=?");
         let form = if query { Form::Query } else { Form::Action };
         let row = result_row::<D>(&name).filter(|_| !query);
+        let ending = D::ending(line);
         let index = args.strip_prefix(b"=").and_then(|args| {
             let digits = args.split(|b| *b == b',').next()?.trim_ascii();
             core::str::from_utf8(digits).ok()?.parse().ok()
         });
         Self {
             form,
-            set: !query && !args.is_empty(),
+            set: !query && !args.is_empty() && !line.windows(2).any(|w| w == b";+"),
             index: index.filter(|_| row.is_some_and(|row| row.code_at > 0)),
             name,
             row,
+            ending,
             result: None,
             echoed: false,
             prompted: false,
@@ -764,6 +806,35 @@ impl<const LINE: usize> Command<LINE> {
     fn open(&self) -> Open<'_> {
         Open { name: &self.name, form: self.form }
     }
+
+    /// Whether OK only means accepted.
+    fn ends_late(&self) -> bool {
+        self.ending != Ending::Final || self.row.is_some_and(|row| row.required)
+    }
+}
+
+impl Owed {
+    /// What `raw` says of it, if it is its result.
+    fn outcome<D: Dialect>(&self, raw: &[u8]) -> Option<Outcome> {
+        match (self.ending, self.row) {
+            (Ending::Information, _) => {
+                let line = Line::parse(raw);
+                let own = line.name == self.name || D::is_information(&self.name, line.name);
+                own.then_some((true, None))
+            }
+            (_, Some(row)) => {
+                let code = code_of::<D>(row, raw)?;
+                let index = Line::parse(raw).fields().unsigned();
+                (self.index.is_none() || self.index == index).then_some((code == 0, Some(code)))
+            }
+            (_, None) => D::result_word(&self.name, raw).map(|code| (code == 0, None)),
+        }
+    }
+}
+
+/// The end of a command as records of the dialect have it.
+fn ended<D: Dialect>(name: &[u8], (ok, code): Outcome) -> Seen<'_> {
+    Seen::Result { name: D::record_name(name), ok, code }
 }
 
 /// What one byte was to the echo of data.

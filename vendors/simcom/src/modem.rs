@@ -416,7 +416,7 @@ impl Dialect for Simcom {
     const RESULTS: &'static [ResultRow] = lines::RESULTS;
 
     /// `+IP ERROR: Network is already opened` answers `AT+NETOPEN`.
-    fn is_information(name: &[u8]) -> bool {
+    fn is_information(_: &[u8], name: &[u8]) -> bool {
         name == b"+IP ERROR"
     }
 
@@ -597,7 +597,7 @@ impl Dialect for Simcom {
         }
     }
 
-    fn lost(&mut self, session: Option<u8>, service: bool) {
+    fn lost(&mut self, session: Option<u8>, service: bool, _: &[u8]) {
         if service {
             self.service = Service::Broken;
         }

@@ -1,0 +1,609 @@
+//! The Luat driver against the emulated modem, under virtual time.
+
+mod common;
+
+use common::{Heard, Luat, luat_config as config, message};
+use hayes::{
+    File, FileKind, Machine, Operation,
+    mqtt::{
+        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
+        Network, Problem, Publish, QoS, Refusal, Subscription, Tls, TopicFilter, Will,
+    },
+};
+use hayes_emulator::luat::{BootState, Config, Family, Quirk, Sim};
+use hayes_luat::{CipherSuite, Publishing, Receiving, Settings};
+
+const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
+
+fn up(mut rig: Luat) -> Luat {
+    rig.bring_up().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    rig
+}
+
+fn connected(family: Family) -> Luat {
+    up(Luat::new(config(family)))
+}
+
+fn odd(family: Family, quirks: &[Quirk]) -> Config {
+    let mut config = config(family);
+    quirks.iter().for_each(|quirk| config.quirks.insert(*quirk));
+    config
+}
+
+fn lost(loss: &str) -> Heard {
+    Heard::Other(format!("Lost {{ session: 0, loss: {loss} }}"))
+}
+
+fn sent(rig: &Luat) -> String {
+    String::from_utf8_lossy(&rig.host).into_owned()
+}
+
+#[test]
+fn a_session_from_power_up_to_disconnect_with_each_family() {
+    for family in Family::ALL {
+        let mut boot = config(family);
+        boot.boot = BootState::ColdBoot;
+        let mut rig = up(Luat::new(boot));
+        rig.subscribe("device-7/cmd").unwrap();
+        for qos in LEVELS {
+            rig.publish("device-7/temp", b"21.5", qos).unwrap();
+        }
+        let json: &[u8] = b"{\"a\": \"b\\c\",\r\n \"d\": [1,2]}";
+        rig.publish("device-7/json", json, QoS::AtLeastOnce).unwrap();
+        rig.publish("device-7/empty", b"", QoS::AtMostOnce).unwrap();
+        let payload = b"a\r\nOK\r\n> \"x\"\r\nCLOSED\r\nPUBACK\r\n\0";
+        rig.deliver("device-7/cmd", payload);
+        assert_eq!(rig.events(), [message("device-7/cmd", payload)], "{}", rig.transcript());
+        rig.unsubscribe("device-7/cmd").unwrap();
+        rig.run(&Operation::Disconnect).unwrap();
+        assert_eq!(rig.publish("a", b"b", QoS::AtMostOnce), Err(Error::NotConnected));
+        let published: Vec<_> = rig.broker.published().iter().map(|m| m.payload.clone()).collect();
+        let expected = [b"21.5".as_slice(), b"21.5", b"21.5", json, b"", payload];
+        assert_eq!(published, expected, "{family:?}");
+    }
+}
+
+/// Limits by the change logs and the manual.
+#[test]
+fn the_largest_payload_of_each_family_goes_through_and_the_next_is_refused() {
+    for (family, max) in [
+        (Family::Air724, 2_384),
+        (Family::Air780e, 4_100),
+        (Family::Air700eaqV2019, 5_120),
+        (Family::V2015plus, 5_120),
+    ] {
+        let mut rig = connected(family);
+        let payload: Vec<u8> = (0..=255).cycle().take(max).collect();
+        rig.publish("t", &payload, QoS::AtLeastOnce).unwrap();
+        assert_eq!(rig.broker.published()[0].payload, payload);
+        let limit = u32::try_from(max).unwrap();
+        let problem = Problem::TooLong { max: limit, actual: limit + 1 };
+        let error = Error::Field(FieldError { field: Field::Payload, problem });
+        assert_eq!(rig.publish("t", &vec![0; max + 1], QoS::AtMostOnce), Err(error));
+    }
+}
+
+#[test]
+fn where_there_is_no_mpubex_text_goes_out_with_escapes_and_other_bytes_are_refused() {
+    let old = || Luat::new(odd(Family::Air724, &[Quirk::NoMpubex]));
+    let chosen = Settings::new().publishing(Publishing::Escaped);
+    for mut rig in [up(old()), up(Luat::with(config(Family::V2015plus), chosen))] {
+        let json: &[u8] = b"{\"a\": \"b\\c\",\r\n \"d\": [1,2]}";
+        for qos in LEVELS {
+            rig.publish("t", json, qos).unwrap();
+        }
+        assert!(rig.broker.published().iter().all(|m| m.payload == json), "{}", rig.transcript());
+        let line =
+            "AT+MPUB=\"t\",1,0,\"{\\22a\\22: \\22b\\5Cc\\22,\\0D\\0A \\22d\\22: [1,2]}\"\r\n";
+        assert!(sent(&rig).contains(line), "{}", rig.transcript());
+        assert!(!sent(&rig).contains("MPUBEX"));
+        let binary = Err(Error::Unsupported(Feature::BinaryPayload));
+        assert_eq!(rig.publish("t", b"\xff", QoS::AtMostOnce), binary);
+        assert_eq!(rig.publish("t", b"\0", QoS::AtMostOnce), binary);
+    }
+    // What counts is not documented: the smaller limit unless chosen.
+    let quotes = [b'"'; 1_000];
+    let problem = Problem::TooLong { max: 2_384, actual: 3_000 };
+    let refused = Err(Error::Field(FieldError { field: Field::Payload, problem }));
+    assert_eq!(up(old()).publish("t", &quotes, QoS::AtMostOnce), refused);
+    let settings = Settings::new().escapes_count(false);
+    let mut rig = up(Luat::with(odd(Family::Air724, &[Quirk::NoMpubex]), settings));
+    rig.publish("t", &quotes, QoS::AtMostOnce).unwrap();
+}
+
+#[test]
+fn the_size_of_the_reads_changes_nothing() {
+    let run = |chunk| {
+        let mut rig = Luat::new(config(Family::Air780e));
+        rig.chunk = chunk;
+        let mut rig = up(rig);
+        rig.subscribe("#").unwrap();
+        for payload in [b"\r\nOK\r\n".as_slice(), b"> ", b"\0\x1a\x1b", b"", &[b','; 3000]] {
+            rig.deliver("t,1 byte,/\u{fc}", payload);
+        }
+        rig.modem.lose(rig.now, 0, 1);
+        rig.idle(10_000);
+        (rig.events(), rig.host)
+    };
+    let whole = run(usize::MAX);
+    assert_eq!(whole.0.len(), 6, "{:?}", whole.0);
+    for chunk in [1, 2, 3, 7, 16, 64] {
+        assert_eq!(run(chunk), whole, "{chunk}");
+    }
+}
+
+#[test]
+fn a_link_of_an_earlier_life_is_torn_down_once() {
+    let rig = connected(Family::Air780e);
+    let modem = rig.modem;
+    let mut rig = Luat::of(hayes_luat::machine(Settings::new()), modem);
+    rig.now = 600_000;
+    let mut rig = up(rig);
+    rig.publish("t", b"x", QoS::AtLeastOnce).unwrap();
+    assert_eq!(sent(&rig).matches("AT+MIPSTART").count(), 1, "{}", rig.transcript());
+
+    // After a disconnect there is nothing to tear down.
+    rig.run(&Operation::Disconnect).unwrap();
+    let before = rig.host.len();
+    rig.connect().unwrap();
+    let host = String::from_utf8_lossy(&rig.host[before..]).into_owned();
+    assert!(!host.contains("AT+MIPCLOSE"), "{host}");
+}
+
+/// The modem answers from a table: nothing but OK where it has no line.
+fn answered(driver: &mut hayes_luat::Machine<128, 512>, table: &[(&str, &str)]) -> Vec<String> {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let operation = Operation::Connect(&options);
+    let (mut now, mut line, mut lines) = (0, Vec::new(), Vec::new());
+    driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
+    while driver.outcome().is_none() {
+        let time = hayes::Instant::from_millis(now);
+        while let Some(bytes) = driver.transmit(Some(&operation), time).map(<[u8]>::to_vec) {
+            driver.sent(bytes.len());
+            line.extend(bytes);
+        }
+        if line.ends_with(b"\r\n") {
+            let text = String::from_utf8(std::mem::take(&mut line)).unwrap().trim().to_owned();
+            let row = table.iter().find(|(start, _)| text.starts_with(start));
+            let answer = row.map_or("OK", |(_, answer)| *answer);
+            lines.push(text);
+            for answer in answer.split('|') {
+                driver.receive(format!("\r\n{answer}\r\n").as_bytes(), time);
+            }
+        } else if let Some(next) = driver.deadline() {
+            now = next.as_millis();
+            driver.tick(next);
+        }
+        assert!(lines.len() < 100, "a loop: {lines:?}");
+    }
+    lines
+}
+
+/// Host restart: the link is still there (reported; T17 of the protocol
+/// study).
+#[test]
+fn a_link_that_does_not_go_away_is_torn_down_once_more_and_never_again() {
+    const ATI: (&str, &str) = ("ATI", "AirM2M_780E_V1169_LTE_AT|OK");
+    const OTHERS: [(&str, &str); 4] =
+        [ATI, ("AT+CSQ", "+CSQ: 20,0|OK"), ("AT+CGATT?", "+CGATT: 1|OK"), ("AT+MDISC", "ERROR")];
+    for (command, answer) in [
+        ("AT+MIPSTART", "OK|ALREADY CONNECT"),
+        ("AT+MIPSTART", "+CME ERROR: 767"),
+        ("AT+MCONNECT", "+CME ERROR: 767"),
+    ] {
+        let mut table = OTHERS.to_vec();
+        table.push((command, answer));
+        table.push(("AT+MIPSTART", "OK|CONNECT OK"));
+        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+        let lines = answered(&mut driver, &table);
+        let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
+        assert_eq!(count("AT+MIPSTART"), 2, "{lines:?}");
+        assert_eq!(count("AT+MIPCLOSE"), 3, "{lines:?}");
+        assert_eq!(lines.last().unwrap(), "AT+MIPCLOSE");
+    }
+}
+
+#[test]
+fn a_refused_connect_says_that_this_modem_does_not_tell_why() {
+    let refused = |name, cause| {
+        let command = "+MCONNECT";
+        Err(Error::Refused(Refusal { command, code: Code::None, name, cause }))
+    };
+    let error = refused("refused by the broker; this modem does not tell why", Cause::Unknown);
+    let closed = refused("closed by the broker; this modem does not tell why", Cause::ClosedByPeer);
+    for (quirks, expected) in
+        [(&[][..], error), (&[Quirk::RefusedErrorCloses], error), (&[Quirk::RefusedCloses], closed)]
+    {
+        let mut rig = Luat::new(odd(Family::Air780e, quirks));
+        rig.bring_up().unwrap();
+        rig.broker.fail_next(0);
+        rig.broker.fail_next(5);
+        let result = rig.connect();
+        if result.is_ok() {
+            panic!("{}", rig.transcript());
+        }
+        if result != expected {
+            // The loopback's first failure is that of the link.
+            let name = "no link; this modem does not tell why";
+            let (command, code) = ("+MIPSTART", Code::None);
+            let cause = Cause::Unreachable;
+            assert_eq!(result, Err(Error::Refused(Refusal { command, code, name, cause })));
+            assert_eq!(rig.connect(), expected, "{}", rig.transcript());
+        }
+        assert_eq!(rig.events(), [], "what was never there is not lost");
+        rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    }
+}
+
+#[test]
+fn each_loss_is_told_once_with_its_cause_and_the_next_connect_repairs_it() {
+    for (quirks, line, loss) in [
+        (&[][..], "CLOSED", "Closed(None)"),
+        (&[][..], "7,CLOSED", "Closed(None)"),
+        (&[][..], "+CGEV: NW PDN DEACT 1", "Network"),
+        (&[][..], "+CGEV: ME PDN DEACT 1,0", "Network"),
+        (&[][..], "+CGEV: ME DETACH", "Network"),
+        (&[][..], "+PDP: DEACT", "Network"),
+        (&[][..], "+PDP:DEACT", "Network"),
+        (&[Quirk::CipshutOk], "+PDP DEACT", "Network"),
+    ] {
+        let mut rig = up(Luat::new(odd(Family::Air780e, quirks)));
+        rig.modem.urc(rig.now, line);
+        rig.idle(10);
+        assert_eq!(rig.events(), [lost(loss)], "{line}");
+        assert!(matches!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::Lost(_))));
+        let before = rig.host.len();
+        rig.connect().unwrap_or_else(|e| panic!("{line}: {e}\n{}", rig.transcript()));
+        let host = String::from_utf8_lossy(&rig.host[before..]).into_owned();
+        assert!(host.starts_with("AT+MDISCONNECT\r\nAT+MIPCLOSE\r\n"), "{host}");
+        assert_eq!(host.contains("AT+CIPSHUT"), line.starts_with("+PDP"), "{host}");
+        rig.publish("t", b"x", QoS::AtLeastOnce).unwrap();
+    }
+}
+
+#[test]
+fn a_boot_is_told_once_however_often_it_says_so() {
+    for quirk in [None, Some(Quirk::RdyTwice)] {
+        let quirks: Vec<_> = quirk.into_iter().collect();
+        let mut rig = up(Luat::new(odd(Family::Air780e, &quirks)));
+        rig.modem.reboot(rig.now);
+        rig.idle(8_000);
+        assert_eq!(rig.events(), [Heard::Other("Restarted".into())], "{}", rig.transcript());
+        rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    }
+}
+
+#[test]
+fn what_could_leave_its_field_is_refused_before_a_byte_goes_out() {
+    let mut rig = connected(Family::Air780e);
+    let before = rig.host.len();
+    let forbidden =
+        |field, byte| Err(Error::Field(FieldError { field, problem: Problem::Forbidden(byte) }));
+    let back = b'\\';
+    assert_eq!(rig.publish("a\\b", b"", QoS::AtMostOnce), forbidden(Field::Topic, back));
+    assert_eq!(rig.subscribe("a\\b"), forbidden(Field::TopicFilter, back));
+    assert_eq!(rig.unsubscribe("a\\b"), forbidden(Field::TopicFilter, back));
+    let filters = ["a", "b\\"].map(|f| Subscription::new(f, QoS::AtMostOnce).unwrap());
+    let several = rig.run(&Operation::Subscribe(&filters));
+    assert_eq!(several, forbidden(Field::TopicFilter, back));
+    let options = |id| ConnectOptions::new("broker.example", 1883, id).unwrap();
+    let plain = options("id");
+    let user = plain.credentials("u\\", Some("p")).unwrap();
+    let password = plain.credentials("u", Some("p\\")).unwrap();
+    let topic = plain.last_will(Will::new("w\\", b"x").unwrap());
+    let quote = plain.last_will(Will::new("w", b"\"").unwrap());
+    let end = plain.last_will(Will::new("w", b"a\n").unwrap());
+    let file = plain.tls(Tls::with_ca(Credential::Stored("a\"b")));
+    for (options, field, byte) in [
+        (&options("i\\d"), Field::ClientId, back),
+        (&user, Field::User, back),
+        (&password, Field::Password, back),
+        (&topic, Field::WillTopic, back),
+        (&quote, Field::WillPayload, b'"'),
+        (&end, Field::WillPayload, b'\n'),
+        (&file, Field::FileName, b'"'),
+    ] {
+        assert_eq!(rig.run(&Operation::Connect(options)), forbidden(field, byte));
+    }
+    let network = Network::new().apn("a\\b").unwrap();
+    assert_eq!(rig.run(&Operation::BringUp(&network)), forbidden(Field::Apn, back));
+    assert_eq!(rig.run(&Operation::Delete("a\rb")), forbidden(Field::FileName, b'\r'));
+    assert_eq!(rig.host.len(), before);
+}
+
+#[test]
+fn a_will_and_credentials_take_the_form_of_the_manual() {
+    let mut rig = Luat::new(config(Family::Air780e));
+    rig.bring_up().unwrap();
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let options = options.credentials("user", Some("s3cret")).unwrap().keep_alive(600);
+    let will = Will::new("device-7/state", b"offline").unwrap();
+    let options = options.last_will(will.qos(QoS::AtLeastOnce).retain(true)).clean_session(false);
+    rig.run(&Operation::Connect(&options)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    let line = "AT+MCONFIG=\"device-7\",\"user\",\"s3cret\",1,1,\"device-7/state\",\"offline\"\r\n";
+    assert!(sent(&rig).contains(line), "{}", rig.transcript());
+    assert!(sent(&rig).contains("AT+MCONNECT=0,600"), "{}", rig.transcript());
+
+    // 765: some firmware refuses an empty user name.
+    let mut rig = up(Luat::new(odd(Family::Air780e, &[Quirk::NoEmptyCredentials])));
+    rig.publish("t", b"x", QoS::AtLeastOnce).unwrap();
+    assert!(sent(&rig).contains("AT+MCONFIG=\"device-7\"\r\n"));
+}
+
+#[test]
+fn certificates_are_stored_once_and_every_setting_is_checked() {
+    let pem = [&b"-----BEGIN CERTIFICATE-----\n"[..], &[b'A'; 4_000], b"\n"].concat();
+    let tls = Tls::with_ca(Credential::Pem(&pem))
+        .client(Credential::Pem(b"B\n"), Credential::Pem(b"C\n"));
+    let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap().tls(tls);
+    let settings = Settings::new().cipher_suite(CipherSuite::All);
+    for quirks in [&[][..], &[Quirk::MissingFile100]] {
+        let mut rig = Luat::with(odd(Family::V2015plus, quirks), settings);
+        for _ in 0..2 {
+            for (kind, content) in
+                [(FileKind::Ca, &pem[..]), (FileKind::Cert, b"B\n"), (FileKind::Key, b"C\n")]
+            {
+                let file = File { kind, content: Credential::Pem(content) };
+                rig.run(&Operation::Store(file))
+                    .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+            }
+        }
+        assert_eq!(sent(&rig).matches("AT+FSWRITE=").count(), 3);
+        rig.run(&Operation::Connect(&options))
+            .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        let host = sent(&rig);
+        for line in [
+            "AT+SSLCFG=\"sslversion\",88,3\r\n",
+            "AT+SSLCFG=\"ciphersuite\",88,0XFFFF\r\n",
+            "AT+SSLCFG=\"seclevel\",88,2\r\n",
+            "AT+SSLCFG=\"hostname\",88,\"broker.example\"\r\n",
+            "AT+SSLCFG=\"ignorelocaltime\",88,1\r\n",
+            "AT+SSLCFG=\"negotiatetimeout\",88,60\r\n",
+            "AT+SSLMIPSTART=\"broker.example\",8883\r\n",
+        ] {
+            assert!(host.contains(line), "{line}\n{host}");
+        }
+    }
+    let mut rig = Luat::new(odd(Family::Air780e, &[Quirk::NoCacert]));
+    let file = File { kind: FileKind::Ca, content: Credential::Pem(&pem) };
+    rig.run(&Operation::Store(file)).unwrap();
+    let result = rig.run(&Operation::Connect(&options));
+    assert_eq!(result, Err(Error::Unsupported(Feature::Setting("cacert"))));
+    assert!(rig.broker.connects().is_empty());
+}
+
+#[test]
+fn an_access_point_is_written_only_if_it_differs() {
+    let mut rig = Luat::new(config(Family::Air780e));
+    let network = Network::new().apn("iot.example").unwrap();
+    let network = network.credentials(AuthType::Chap, "user", "s3cret").unwrap();
+    let written = |rig: &Luat| sent(rig).matches("AT+CPNETAPN=2,").count();
+    for _ in 0..3 {
+        rig.run(&Operation::BringUp(&network))
+            .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        assert_eq!(written(&rig), 1, "{}", rig.transcript());
+    }
+    let network = network.credentials(AuthType::Chap, "user", "other").unwrap();
+    rig.run(&Operation::BringUp(&network)).unwrap();
+    assert_eq!(written(&rig), 2);
+}
+
+#[test]
+fn modems_that_only_look_alike_are_refused_by_name() {
+    for (revision, part) in [
+        ("LuatOS-SoC_V1103_EC618", "LuatOS"),
+        ("DX-CT511-A V1.0", "DX-CT511"),
+        ("AirM2M_780EL_LTE_AT_FS", "no MQTT"),
+        ("SIMCOM_SIM7600E", "AirM2M"),
+    ] {
+        let mut config = config(Family::Air780e);
+        config.revision = Some(revision.into());
+        let mut rig = Luat::new(config);
+        match rig.bring_up() {
+            Err(Error::WrongModem(what)) => assert!(what.contains(part), "{what}"),
+            other => panic!("{revision}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn cached_messages_are_fetched_by_themselves_and_overwritten_ones_announced() {
+    for quirks in [&[][..], &[Quirk::CachedUnquoted], &[Quirk::CachedTight]] {
+        let settings = Settings::new().receiving(Receiving::Cached);
+        let mut rig = up(Luat::with(odd(Family::Air780e, quirks), settings));
+        rig.subscribe("t").unwrap();
+        rig.deliver("t", b"first");
+        assert_eq!(rig.events(), [message("t", b"first")], "{}", rig.transcript());
+        // Five at once: there are four slots.
+        for number in 0..5_u8 {
+            rig.broker.publish(b"t", &[b'0' + number], false);
+        }
+        rig.idle(2_000);
+        let events = rig.events();
+        let messages = events.iter().filter(|e| matches!(e, Heard::Message(..))).count();
+        let dropped =
+            events.iter().filter(|e| matches!(e, Heard::Other(o) if o.contains("Dropped"))).count();
+        assert_eq!((messages, dropped), (4, 1), "{events:?}\n{}", rig.transcript());
+        // An operation in between is not disturbed.
+        rig.broker.publish(b"t", b"later", false);
+        rig.publish("u", b"x", QoS::AtLeastOnce).unwrap();
+        rig.idle(2_000);
+        assert_eq!(rig.events(), [message("t", b"later")], "{}", rig.transcript());
+        rig.run(&Operation::Status).unwrap();
+    }
+}
+
+#[test]
+fn a_message_that_an_old_setting_keeps_in_the_modem_is_fetched_too() {
+    let mut rig = up(Luat::new(odd(Family::Air780e, &[Quirk::CachedByDefault])));
+    rig.modem.urc(rig.now, "+MSUB: 0");
+    rig.idle(1_000);
+    assert!(sent(&rig).ends_with("AT+MQTTMSGGET\r\n"), "{}", rig.transcript());
+    assert!(rig.driver.is_idle());
+}
+
+#[test]
+fn documented_oddities_change_nothing() {
+    use Quirk::{
+        CeregSaysCgreg, EarlyCme4, EchoData, GluedConnectOk, HeldLines, LostEcho, NitzEmptyField,
+        NoLeadingCrlf, PlainErrors, PromptLine, PromptSpace, QuietBoot, RdyTwice, SimBusy,
+        SlowBoot, StateNoBlank, StatuError,
+    };
+    for quirk in [
+        LostEcho,
+        PromptSpace,
+        PromptLine,
+        HeldLines,
+        GluedConnectOk,
+        NoLeadingCrlf,
+        StateNoBlank,
+        StatuError,
+        CeregSaysCgreg,
+        RdyTwice,
+        QuietBoot,
+        EarlyCme4,
+        SimBusy,
+        SlowBoot,
+        NitzEmptyField,
+        PlainErrors,
+        EchoData,
+    ] {
+        let mut config = odd(Family::Air780e, &[quirk]);
+        config.boot = BootState::ColdBoot;
+        let mut rig = Luat::new(config);
+        rig.bring_up().unwrap_or_else(|e| panic!("{quirk:?}: {e}\n{}", rig.transcript()));
+        rig.connect().unwrap_or_else(|e| panic!("{quirk:?}: {e}\n{}", rig.transcript()));
+        rig.subscribe("t").unwrap_or_else(|e| panic!("{quirk:?}: {e}\n{}", rig.transcript()));
+        rig.publish("t", b"x", QoS::AtLeastOnce)
+            .unwrap_or_else(|e| panic!("{quirk:?}: {e}\n{}", rig.transcript()));
+        rig.idle(1_000);
+        assert_eq!(rig.events(), [message("t", b"x")], "{quirk:?}\n{}", rig.transcript());
+        rig.run(&Operation::Status).unwrap();
+        rig.run(&Operation::Disconnect).unwrap();
+    }
+}
+
+#[test]
+fn status_says_what_the_modem_says() {
+    let mut rig = connected(Family::Air780e);
+    rig.run(&Operation::Status).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    let status = rig.driver.status();
+    assert_eq!(status.firmware.as_str(), "AirM2M_780E_V1169_LTE_AT");
+    assert_eq!(status.model.as_str(), "Air780E");
+    assert_eq!(status.connected, Some(true), "{}", rig.transcript());
+    assert!(status.signal_dbm.is_some() && status.address.is_some());
+    assert_eq!(status.clock.as_str(), "26/11/20,12:00:00+32", "{}", rig.transcript());
+}
+
+#[test]
+fn bring_up_unlocks_the_sim() {
+    let mut config = config(Family::Air780e);
+    config.sim = Sim::Pin("4711".into());
+    let mut rig = Luat::new(config.clone());
+    assert_eq!(rig.bring_up(), Err(Error::Pin("its PIN")));
+    let network = Network::new().pin("4711").unwrap();
+    rig.run(&Operation::BringUp(&network)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    config.sim = Sim::Absent;
+    let mut rig = Luat::new(config);
+    let absent = rig.bring_up();
+    assert!(matches!(absent, Err(Error::Refused(Refusal { cause: Cause::Sim, .. }))), "{absent:?}");
+}
+
+#[test]
+fn an_operation_dropped_while_it_waits_leaves_the_modem_usable() {
+    let publish = Publish::new("a/topic", b"first message").unwrap().qos(QoS::AtLeastOnce);
+    let filters = [Subscription::new("x/#", QoS::AtLeastOnce).unwrap()];
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let unsubscribed = [TopicFilter::new("x/#").unwrap()];
+    let operations = [
+        Operation::Publish(&publish),
+        Operation::Subscribe(&filters),
+        Operation::Unsubscribe(&unsubscribed),
+        Operation::Connect(&options),
+        Operation::Disconnect,
+        Operation::Status,
+    ];
+    for (family, operation) in
+        [Family::Air724, Family::V2015plus].into_iter().flat_map(|f| operations.map(|o| (f, o)))
+    {
+        for turns in 0..90 {
+            let mut rig = connected(family);
+            let mut left: u32 = turns;
+            rig.run_and_drop(&operation, |_| {
+                let stop = left == 0;
+                left = left.saturating_sub(1);
+                stop
+            });
+            rig.connect().unwrap_or_else(|e| {
+                panic!("{family:?} {:?} {turns}: {e}\n{}", operation.verb(), rig.transcript())
+            });
+            rig.publish("a/topic", b"second", QoS::AtLeastOnce).unwrap();
+            assert_first_or_second(&rig);
+        }
+    }
+}
+
+/// Nothing else was published; the first, maybe, in part and filled up with
+/// line ends: no other way out of its data phase is documented.
+fn assert_first_or_second(rig: &Luat) {
+    for message in rig.broker.published() {
+        let end = message.payload.iter().rposition(|b| *b != b'\r').map_or(0, |at| at + 1);
+        let first = b"first message".starts_with(&message.payload[..end]);
+        assert!(first || message.payload == b"second", "{}", rig.transcript());
+    }
+}
+
+#[test]
+fn a_text_that_is_dropped_anywhere_is_published_whole_or_not_at_all() {
+    for turns in 0..60 {
+        let settings = Settings::new().publishing(Publishing::Escaped);
+        let mut rig = up(Luat::with(config(Family::Air780e), settings));
+        let publish = Publish::new("a/topic", b"first \"message\"").unwrap();
+        let mut left: u32 = turns;
+        rig.run_and_drop(&Operation::Publish(&publish), |_| {
+            let stop = left == 0;
+            left = left.saturating_sub(1);
+            stop
+        });
+        rig.connect().unwrap();
+        rig.publish("a/topic", b"second", QoS::AtLeastOnce).unwrap();
+        for message in rig.broker.published() {
+            let known: [&[u8]; 2] = [b"first \"message\"", b"second"];
+            assert!(known.contains(&message.payload.as_slice()), "{}", rig.transcript());
+        }
+    }
+}
+
+/// A phase that is left in the middle is waited out; no command goes into it.
+#[test]
+fn a_data_phase_that_is_left_in_the_middle_never_takes_a_command_for_data() {
+    for quirks in [&[][..], &[Quirk::DataGap]] {
+        for sent_bytes in 0..13 {
+            let mut rig = up(Luat::new(odd(Family::Air780e, quirks)));
+            let publish = Publish::new("a/topic", b"first message").unwrap();
+            let operation = Operation::Publish(&publish.qos(QoS::AtLeastOnce));
+            rig.start(&operation).unwrap();
+            'pump: loop {
+                let now = hayes::Instant::from_millis(rig.now);
+                while let Some(bytes) = rig.driver.transmit(Some(&operation), now) {
+                    let data = bytes == b"first message";
+                    let piece = if data { bytes[..sent_bytes].to_vec() } else { bytes.to_vec() };
+                    rig.modem.receive(rig.now, &piece);
+                    rig.driver.sent(piece.len());
+                    if data {
+                        break 'pump;
+                    }
+                }
+                if !rig.exchange(None) {
+                    rig.advance();
+                }
+            }
+            rig.driver.abandon(0);
+            rig.connect().unwrap_or_else(|e| panic!("{sent_bytes}: {e}\n{}", rig.transcript()));
+            rig.publish("a/topic", b"second", QoS::AtLeastOnce).unwrap();
+            assert_first_or_second(&rig);
+            assert!(rig.events().contains(&Heard::Other("Unknown(\"publish\")".into())));
+        }
+    }
+}

@@ -1,0 +1,820 @@
+//! What the driver knows of the modem, and how its scripts use and learn it.
+
+use core::net::IpAddr;
+use hayes::{
+    Operation, Verb,
+    at::{
+        command::{Arg, Field, Scope, content_hash},
+        dialect::{Answer, Dialect, Ending, ResultRow, Step, Then, Urc, UrcRow},
+        escape::escaped_len,
+        line::{Final, Line, Value, unsigned},
+    },
+    mqtt::{
+        Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
+        FieldError, Limits, Loss, Problem, QoS, Refusal, Registration, SimState, Status, Text,
+    },
+};
+
+use crate::{
+    CipherSuite, Family, Publishing, Receiving, Settings, codes, lines,
+    scripts::{self, SCRIPTS},
+};
+
+/// The modem's MQTT session, which outlives a restart of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Session {
+    /// Not known, or known to be broken: to be torn down.
+    Unknown,
+    Closed,
+    Open,
+}
+
+/// What ATI said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    Unknown,
+    Known,
+    /// Not a modem for this driver, and what it is instead.
+    Other(&'static str),
+}
+
+/// Why a connect failed, while what it left is cleared up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Refused {
+    command: &'static str,
+    answer: Answer,
+    closed: bool,
+}
+
+/// A Luat modem with the standard AT firmware.
+#[derive(Debug)]
+pub struct Luat {
+    settings: Settings,
+    family: Family,
+    limits: Limits,
+    identity: Identity,
+    /// The firmware has MPUBEX.
+    counts: bool,
+    /// The firmware has TLS.
+    tls: bool,
+    model: Text<24>,
+    firmware: Text<32>,
+    pub(crate) session: Session,
+    /// The teardown was tried already.
+    torn_down: bool,
+    refused: Option<Refused>,
+    /// The link was closed since.
+    closed: bool,
+    /// The operation has neither a user nor a will.
+    anonymous: bool,
+    pub(crate) refuses_empty_user: bool,
+    security: u8,
+    /// The keep-alive is above 300 s.
+    pub(crate) beats_slowly: bool,
+    has_connect_mode: bool,
+    pub(crate) sim: SimState,
+    pub(crate) has_pin: bool,
+    wanted_access: Option<u64>,
+    found_access: u64,
+    registrations: [Registration; 3],
+    pub(crate) attached: bool,
+    /// The bearer was released by the TCP layer.
+    pub(crate) released: bool,
+    signal_dbm: Option<i16>,
+    address: Option<IpAddr>,
+    clock: Text<24>,
+    connected: Option<bool>,
+    pub(crate) has_messages: bool,
+    file_len: Option<u32>,
+    found_len: Option<u32>,
+}
+
+impl Luat {
+    /// A modem of which nothing is known yet.
+    pub(crate) const fn new(settings: Settings) -> Self {
+        Self {
+            family: settings.family,
+            limits: settings.family.limits(),
+            settings,
+            identity: Identity::Unknown,
+            counts: true,
+            tls: true,
+            model: Text::EMPTY,
+            firmware: Text::EMPTY,
+            session: Session::Unknown,
+            torn_down: false,
+            refused: None,
+            closed: false,
+            anonymous: false,
+            refuses_empty_user: false,
+            security: 0,
+            beats_slowly: false,
+            has_connect_mode: false,
+            sim: SimState::Unknown,
+            has_pin: false,
+            wanted_access: None,
+            found_access: 0,
+            registrations: [Registration::Unknown; 3],
+            attached: false,
+            released: false,
+            signal_dbm: None,
+            address: None,
+            clock: Text::EMPTY,
+            connected: None,
+            has_messages: false,
+            file_len: None,
+            found_len: None,
+        }
+    }
+
+    /// The family, as given or as identified.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    // ---- what the scripts ask ------------------------------------------
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.identity == Identity::Known
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        self.registrations.iter().any(|one| one.is_registered())
+    }
+
+    pub(crate) const fn wants_access(&self) -> bool {
+        self.wanted_access.is_some()
+    }
+
+    pub(crate) fn offers(&self, scope: &Scope<'_>, suite: CipherSuite) -> bool {
+        scope.has(Arg::Tls) && self.settings.cipher_suite == Some(suite)
+    }
+
+    /// Whether a payload goes out counted. The length of MPUBEX is 1 at least.
+    pub(crate) fn counts(&self, scope: &Scope<'_>) -> bool {
+        let chosen = self.settings.publishing == Publishing::Counted;
+        chosen && self.counts && scope.has(Arg::PayloadLen)
+    }
+
+    pub(crate) fn fetches(&self) -> bool {
+        self.settings.receiving == Receiving::Cached
+    }
+
+    pub(crate) fn has_other_file(&self) -> bool {
+        self.found_len.is_some() && self.misses_file()
+    }
+
+    pub(crate) fn misses_file(&self) -> bool {
+        self.file_len.is_some() && self.file_len != self.found_len
+    }
+
+    // ---- what the answers tell -----------------------------------------
+
+    /// `AirM2M_780E_V1169_LTE_AT` (seen), `AirM2M_780EL_LTE_AT_MU`.
+    pub(crate) fn identity(&mut self, line: &Line<'_>) {
+        let name = line.raw;
+        let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
+        let other = OTHERS.iter().find(|(part, _)| has(part.as_bytes()));
+        if let Some((_, what)) = other {
+            self.is_other(what);
+            return;
+        }
+        let mut parts = name.split(|b| *b == b'_').skip_while(|part| *part != b"AirM2M").skip(1);
+        let Some(model) = parts.next().filter(|_| parts.clone().any(|part| part.ends_with(b"AT")))
+        else {
+            self.is_other("its firmware is not AirM2M_…_LTE_AT");
+            return;
+        };
+        self.identity = Identity::Known;
+        self.firmware = Text::from_ascii(name);
+        let model = model.strip_prefix(b"Air").unwrap_or(model);
+        let version = parts.clone().find_map(|part| unsigned(part.strip_prefix(b"V")?));
+        let build = parts.last().unwrap_or_default();
+        self.firmware_is(model, version.unwrap_or(0), build);
+    }
+
+    /// Lines of something else may come in between.
+    fn is_other(&mut self, what: &'static str) {
+        if self.identity != Identity::Known {
+            self.identity = Identity::Other(what);
+        }
+    }
+
+    /// Sources: the vendor's change logs and firmware list.
+    fn firmware_is(&mut self, model: &[u8], version: u32, build: &[u8]) {
+        let starts = |names: &[&str]| names.iter().any(|name| model.starts_with(name.as_bytes()));
+        // EC716S: MQTT and TLS are not in all of its builds.
+        let small = matches!(model, b"780EL" | b"780ET" | b"700EC");
+        let family = if starts(&["72", "82", "795"]) {
+            Family::Air724
+        } else if small {
+            Family::Unknown
+        } else if (2_000..10_000).contains(&version) {
+            if version >= 2_015 { Family::V2015plus } else { Family::Air780e }
+        } else if starts(&["780EP", "780EE"]) || (starts(&["780", "600"]) && version >= 1_149) {
+            Family::Air780e
+        } else {
+            Family::Unknown
+        };
+        if self.settings.family == Family::Unknown {
+            self.family = family;
+            self.limits = family.limits();
+        }
+        // New with V907; V301846 sends the data back even without echo.
+        self.counts = family != Family::Air724 || (version >= 907 && version != 301_846);
+        self.tls = !small || build == b"MS";
+        if small && matches!(build, b"FS" | b"FU") {
+            self.identity = Identity::Other("this build of its firmware has no MQTT");
+        }
+    }
+
+    pub(crate) fn identified(&mut self, answer: Answer) -> Then {
+        match (answer, self.identity) {
+            (Answer::Ok, Identity::Known) => Then::Next,
+            (Answer::Ok, _) => Then::Retry { pause_ms: 500, tries: 2 },
+            _ => Then::Fail,
+        }
+    }
+
+    /// `+CGMM: "Air780E"`
+    pub(crate) fn model(&mut self, line: &Line<'_>) {
+        if let (b"+CGMM", Some(name)) = (line.name, line.fields().next()) {
+            self.model = Text::from_ascii(name.bytes());
+        }
+    }
+
+    pub(crate) fn cpin(&mut self, line: &Line<'_>) {
+        if line.name != b"+CPIN" {
+            return;
+        }
+        self.sim = match line.text() {
+            b"READY" => SimState::Ready,
+            b"SIM PIN" => SimState::Pin,
+            b"SIM REMOVED" => SimState::Absent,
+            _ => SimState::Locked,
+        };
+    }
+
+    /// 10: not inserted.
+    pub(crate) fn no_sim(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Silence => return Then::Fail,
+            Answer::Failed(Code::Cme(10)) => self.sim = SimState::Absent,
+            _ => {}
+        }
+        Then::Next
+    }
+
+    /// `+CREG: n,stat[,…]`
+    pub(crate) fn registration(&mut self, line: &Line<'_>) {
+        let at = match line.name {
+            b"+CREG" => 0,
+            b"+CGREG" => 1,
+            b"+CEREG" => 2,
+            _ => return,
+        };
+        let stat = line.fields().nth(1).and_then(Value::signed);
+        if let (Some(slot), Some(stat)) = (self.registrations.get_mut(at), stat) {
+            *slot = Registration::from_stat(stat);
+        }
+    }
+
+    /// `MODE:2`, `APN:iot`, `USR:`, `PWD:`, `AUTHMODE:0`, without a prefix.
+    pub(crate) fn access_point(&mut self, line: &Line<'_>) {
+        let text = line.text();
+        let text = text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(text);
+        let at = ACCESS.iter().position(|name| name.as_bytes() == line.name);
+        if let Some(at) = at {
+            self.found_access ^= mixed(at, text);
+        }
+    }
+
+    pub(crate) fn compared(&mut self, answer: Answer) -> Then {
+        if answer == Answer::Silence {
+            return Then::Fail;
+        }
+        if self.wanted_access == Some(self.found_access) {
+            self.wanted_access = None;
+        }
+        Then::Next
+    }
+
+    pub(crate) fn set_access(&mut self, answer: Answer) -> Then {
+        if answer != Answer::Ok {
+            return Then::Fail;
+        }
+        self.wanted_access = None;
+        self.attached = false;
+        self.registrations = [Registration::Unknown; 3];
+        Then::Next
+    }
+
+    pub(crate) fn attachment(&mut self, line: &Line<'_>) {
+        if line.name == b"+CGATT" {
+            self.attached = line.fields().unsigned() == Some(1);
+        }
+    }
+
+    /// `+CSQ: rssi,ber`: 0 to 31 in steps of 2 dB from -113 dBm
+    /// (3GPP TS 27.007, 8.5).
+    pub(crate) fn signal(&mut self, line: &Line<'_>) {
+        if line.name != b"+CSQ" {
+            return;
+        }
+        let steps = line.fields().unsigned().filter(|rssi| *rssi <= 31);
+        let steps = steps.and_then(|rssi| i16::try_from(rssi).ok());
+        self.signal_dbm = steps.map(|rssi| rssi.saturating_mul(2).saturating_sub(113));
+    }
+
+    /// `+CGPADDR: 1,"10.126.200.230"`
+    pub(crate) fn address(&mut self, line: &Line<'_>) {
+        let text = line.fields().nth(1).map(Value::bytes).unwrap_or_default();
+        if line.name == b"+CGPADDR" && line.fields().unsigned() == Some(1) {
+            self.address = dotted(text).filter(|address| !address.is_unspecified());
+        }
+    }
+
+    /// `+CCLK: "26/11/20,12:00:00+32"`
+    pub(crate) fn clock(&mut self, line: &Line<'_>) {
+        if let (b"+CCLK", Some(Value::Quoted(time))) = (line.name, line.fields().next()) {
+            self.clock = Text::from_ascii(time);
+        }
+    }
+
+    /// `+MQTTSTATU :1` (seen): 0 offline, 1 connected, 2 without CONNECT yet.
+    pub(crate) fn state(&mut self, line: &Line<'_>) {
+        if line.name.starts_with(b"+MQTTSTATU") {
+            self.connected = Some(line.fields().unsigned() == Some(1));
+        }
+    }
+
+    /// `+MQTTMSGGET: 0,VALID`
+    pub(crate) fn slot(&mut self, line: &Line<'_>) {
+        let own = line.name == b"+MQTTMSGGET";
+        self.has_messages |= own && line.fields().nth(1) == Some(Value::Bare(b"VALID"));
+    }
+
+    /// `+MCONNECT:(0-1),(1-65535)`, and maybe a third range.
+    pub(crate) fn connect_ranges(&mut self, line: &Line<'_>) {
+        self.has_connect_mode |= line.name == b"+MCONNECT" && line.fields().count() == 3;
+    }
+
+    pub(crate) fn configured(&mut self, answer: Answer) -> Then {
+        self.refuses_empty_user = answer == Answer::Failed(Code::Cme(765)) && self.anonymous;
+        if answer == Answer::Ok || self.refuses_empty_user { Then::Next } else { Then::Fail }
+    }
+
+    /// Whatever it answers, the link is closed then.
+    pub(crate) fn closed(&mut self, answer: Answer) -> Then {
+        if answer == Answer::Silence {
+            return Then::Fail;
+        }
+        self.session = Session::Closed;
+        Then::Next
+    }
+
+    pub(crate) fn opened(&mut self, answer: Answer) -> Then {
+        self.session = Session::Open;
+        match answer {
+            Answer::Ok => Then::Next,
+            Answer::Failed(Code::Vendor(lines::ALREADY) | Code::Cme(767)) if !self.torn_down => {
+                self.tear_down()
+            }
+            _ => self.refuse("+MIPSTART", answer),
+        }
+    }
+
+    pub(crate) fn connected(&mut self, answer: Answer) -> Then {
+        match answer {
+            Answer::Ok => {
+                self.connected = Some(true);
+                Then::Next
+            }
+            Answer::Failed(Code::Cme(767)) if !self.torn_down => self.tear_down(),
+            _ => self.refuse("+MCONNECT", answer),
+        }
+    }
+
+    /// A link of an earlier life of this host, or one that is gone: once more
+    /// from the start, once.
+    fn tear_down(&mut self) -> Then {
+        self.torn_down = true;
+        self.closed = false;
+        Then::Goto(scripts::TEAR_DOWN)
+    }
+
+    fn refuse(&mut self, command: &'static str, answer: Answer) -> Then {
+        self.refused = Some(Refused { command, answer, closed: self.closed });
+        Then::Goto(scripts::REFUSED)
+    }
+
+    pub(crate) fn file_size(&mut self, line: &Line<'_>) {
+        if line.name == b"+FSFLSIZE" {
+            self.found_len = line.fields().unsigned();
+        }
+    }
+
+    pub(crate) fn stored(&mut self, answer: Answer) -> Then {
+        if answer == Answer::Ok && !self.misses_file() { Then::Next } else { Then::Fail }
+    }
+
+    fn refusal(command: &'static str, code: Code) -> Refusal {
+        let row = match code {
+            Code::Cme(number) => codes::CODES.iter().find(|row| row.code == number),
+            _ => None,
+        };
+        let (name, cause) = match (row, code) {
+            (Some(row), _) => (row.name, row.cause),
+            (None, Code::None) => ("no reason given", Cause::Unknown),
+            (None, _) => ("not in the manual", Cause::Unknown),
+        };
+        Refusal { command, code, name, cause }
+    }
+}
+
+impl Refused {
+    fn error(self) -> Error {
+        let Self { command, answer, closed } = self;
+        let (name, cause) = match (command, answer) {
+            (_, Answer::Failed(Code::Vendor(lines::ALREADY))) => ("a link exists", Cause::Busy),
+            (_, Answer::Failed(Code::Vendor(_))) => {
+                ("no link; this modem does not tell why", Cause::Unreachable)
+            }
+            ("+MCONNECT", Answer::Failed(Code::None)) => {
+                ("refused by the broker; this modem does not tell why", Cause::Unknown)
+            }
+            (_, Answer::Silence) if closed => {
+                ("closed by the broker; this modem does not tell why", Cause::ClosedByPeer)
+            }
+            (_, Answer::Silence) => return Error::NoResult(command),
+            (_, Answer::Failed(code)) => return Luat::refusal(command, code).into(),
+            (_, Answer::Ok) => ("no reason given", Cause::Unknown),
+        };
+        Refusal { command, code: Code::None, name, cause }.into()
+    }
+}
+
+/// Firmware and modems that answer to some of the same commands, by a part of
+/// their name.
+const OTHERS: [(&str, &str); 4] = [
+    ("LuatOS", "LuatOS, which has no AT commands; its firmware must be AirM2M_…_LTE_AT"),
+    ("CT511", "DX-CT511, which answers the same commands otherwise"),
+    ("CT01", "DX-CT01, which answers the same commands otherwise"),
+    ("L501", "L501, which answers the same commands otherwise"),
+];
+
+const ACCESS: [&str; 5] = ["MODE", "APN", "USR", "PWD", "AUTHMODE"];
+
+/// A part of the hash of an access point, which no secret can be read from.
+fn mixed(at: usize, text: &[u8]) -> u64 {
+    let turn = u32::try_from(at).unwrap_or(0).wrapping_mul(13);
+    content_hash(text).rotate_left(turn)
+}
+
+/// An address of version 4; those of version 6 have 16 numbers here and are
+/// not shown.
+fn dotted(text: &[u8]) -> Option<IpAddr> {
+    let mut octets = [0_u8; 4];
+    let mut parts = text.split(|b| *b == b'.');
+    for octet in &mut octets {
+        *octet = u8::try_from(unsigned(parts.next()?)?).ok()?;
+    }
+    parts.next().is_none().then_some(IpAddr::from(octets))
+}
+
+impl Dialect for Luat {
+    const MARK: Option<u8> = Some(b',');
+    /// If a command that prompts ends in CR only, an LF as the first byte of
+    /// its data is taken for part of the command (manual, CIPSEND).
+    const TERMINATOR: &'static [u8] = b"\r\n";
+    const DATA_ECHO: bool = false;
+    const LONGEST_DATA: u32 = 10_240;
+    /// 5 s (manual, MPUBEX).
+    const DATA_GAP_MS: u32 = 6_000;
+    const STALL_MS: u32 = 3_000;
+    /// RDY was seen twice within a boot.
+    const BOOT_MS: u32 = 10_000;
+    const URCS: &'static [UrcRow] = lines::URCS;
+    const RESULTS: &'static [ResultRow] = lines::RESULTS;
+
+    fn final_result(line: &[u8]) -> Option<Final<'_>> {
+        lines::final_result(line)
+    }
+
+    fn result_word(command: &[u8], line: &[u8]) -> Option<i32> {
+        lines::result_word(command, line)
+    }
+
+    fn is_information(command: &[u8], name: &[u8]) -> bool {
+        lines::is_information(command, name)
+    }
+
+    fn urc_name(name: &[u8]) -> &[u8] {
+        lines::urc_name(name)
+    }
+
+    fn ending(line: &[u8]) -> Ending {
+        lines::ending(line)
+    }
+
+    fn record_name(name: &[u8]) -> &[u8] {
+        name.strip_prefix(b"+").unwrap_or(name)
+    }
+
+    fn inline(line: &[u8]) -> Option<Urc<'_>> {
+        lines::inline(line)
+    }
+
+    fn may_be_inline(line: &[u8]) -> bool {
+        lines::may_be_inline(line)
+    }
+
+    fn script(&self, script: u8) -> &'static [Step<Self>] {
+        SCRIPTS.get(usize::from(script)).copied().unwrap_or_default()
+    }
+
+    fn sync(fresh: bool) -> u8 {
+        if fresh { scripts::SYNC } else { scripts::RESYNC }
+    }
+
+    fn script_of(&self, verb: Verb) -> u8 {
+        match verb {
+            Verb::BringUp => scripts::BRING_UP,
+            Verb::Connect => scripts::CONNECT,
+            Verb::Publish => scripts::PUBLISH,
+            Verb::Subscribe => scripts::SUBSCRIBE,
+            Verb::Unsubscribe => scripts::UNSUBSCRIBE,
+            Verb::Disconnect => scripts::DISCONNECT,
+            Verb::Status => scripts::STATUS,
+            Verb::Store => scripts::STORE,
+            Verb::Delete => scripts::DELETE,
+        }
+    }
+
+    fn fetch(&self) -> Option<u8> {
+        Some(scripts::FETCH)
+    }
+
+    fn patience_ms(&self, verb: Verb) -> u32 {
+        match verb {
+            Verb::BringUp => u32::from(self.settings.bring_up_timeout).saturating_mul(1000),
+            // The vendor gives an attachment two minutes.
+            Verb::Connect => 120_000,
+            _ => 30_000,
+        }
+    }
+
+    fn numbers(&self) -> [u32; 4] {
+        [
+            self.fetches().into(),
+            (self.beats_slowly && self.has_connect_mode).into(),
+            self.security.into(),
+            0,
+        ]
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut able = Capabilities::all().difference(Capabilities::SECOND_SESSION);
+        if !self.tls {
+            able.remove(Capabilities::TLS);
+        }
+        if !self.counts || self.settings.publishing == Publishing::Escaped {
+            able.remove(Capabilities::BINARY_PAYLOAD);
+        }
+        able
+    }
+
+    fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    fn assurance(&self, qos: QoS) -> Assurance {
+        match qos {
+            QoS::AtMostOnce => Assurance::HandedOver,
+            _ => Assurance::BrokerAck,
+        }
+    }
+
+    fn check(&self, scope: &Scope<'_>) -> Result<(), Error> {
+        let filters = match scope.operation {
+            Operation::Subscribe(filters) => filters.len(),
+            Operation::Unsubscribe(filters) => filters.len(),
+            _ => 1,
+        };
+        for item in 0..u8::try_from(filters).unwrap_or(u8::MAX) {
+            check_fields(&Scope { item, ..*scope })?;
+        }
+        match scope.operation {
+            Operation::Connect(_) => check_connect(scope),
+            Operation::Publish(publish) if !self.counts(scope) => self.check_text(publish.payload),
+            Operation::Delete(name) => check_file_name(name.as_bytes()),
+            Operation::Store(file) => match file.content {
+                Credential::Stored(name) => check_file_name(name.as_bytes()),
+                Credential::Pem(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, scope: &Scope<'_>) {
+        self.torn_down = false;
+        self.refused = None;
+        self.closed = false;
+        self.refuses_empty_user = false;
+        self.has_messages = false;
+        self.anonymous = !scope.has(Arg::User) && !scope.has(Arg::WillTopic);
+        self.security = match (scope.has(Arg::Verify), scope.has(Arg::Cert)) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+        };
+        self.beats_slowly = match scope.field(Arg::KeepAlive) {
+            Field::Number(seconds) => seconds > 300,
+            _ => false,
+        };
+        self.found_len = None;
+        self.file_len = match scope.field(Arg::FileLen) {
+            Field::Number(len) => Some(len),
+            _ => None,
+        };
+        self.found_access = 0;
+        self.wanted_access = None;
+        if let Operation::BringUp(_) = scope.operation {
+            self.has_pin = scope.has(Arg::Pin);
+            self.wanted_access = scope.has(Arg::Apn).then(|| wanted_access(scope));
+        }
+    }
+
+    fn explain(
+        &self,
+        command: &'static str,
+        line: &'static [u8],
+        code: Code,
+    ) -> (Error, Option<Loss>) {
+        if let Some(refused) = self.refused {
+            return (refused.error(), None);
+        }
+        let error = match (command, code) {
+            ("ATI", _) => match self.identity {
+                Identity::Other(what) => Error::WrongModem(what),
+                _ => Error::WrongModem("it does not say what it is"),
+            },
+            ("+CPIN", _) if self.sim == SimState::Pin => Error::Pin("its PIN"),
+            ("+CPIN", Code::None) if self.sim == SimState::Locked => {
+                Error::Pin("its PUK or another code")
+            }
+            ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.status().registration),
+            ("+SSLCFG", _) => Error::Unsupported(Feature::Setting(quoted(line))),
+            _ => Self::refusal(command, code).into(),
+        };
+        // Whatever the reason, this modem has no connection then.
+        let found = matches!(command, "+MPUB" | "+MPUBEX" | "+MSUB" | "+MUNSUB");
+        match code {
+            Code::Cme(767) if found => (error, Some(Loss::Found(767))),
+            _ => (error, None),
+        }
+    }
+
+    fn restarted(&mut self) {
+        self.session = Session::Unknown;
+        self.registrations = [Registration::Unknown; 3];
+        self.sim = SimState::Unknown;
+        self.attached = false;
+        self.released = false;
+        self.address = None;
+        self.connected = None;
+    }
+
+    fn unsure(&mut self) {
+        self.session = Session::Unknown;
+    }
+
+    fn lost(&mut self, session: Option<u8>, service: bool, line: &[u8]) {
+        self.session = Session::Unknown;
+        self.connected = Some(false);
+        match session {
+            Some(_) => self.closed = true,
+            None => {
+                self.attached = false;
+                self.released |= service && line.starts_with(b"+PDP");
+            }
+        }
+    }
+
+    fn status(&self) -> Status {
+        let registered = self.registrations.iter().copied().find(|one| one.is_registered());
+        let known = self.registrations.iter().copied().find(|one| *one != Registration::Unknown);
+        Status {
+            model: self.model.clone(),
+            firmware: self.firmware.clone(),
+            sim: self.sim,
+            registration: registered.or(known).unwrap_or_default(),
+            signal_dbm: self.signal_dbm,
+            address: self.address,
+            clock: self.clock.clone(),
+            connected: self.connected,
+            ..Status::default()
+        }
+    }
+}
+
+impl Luat {
+    /// What may go out between quotes with the escapes of MPUB. Control bytes
+    /// but those that have an escape are not documented.
+    fn check_text(&self, payload: &[u8]) -> Result<(), Error> {
+        let odd = |b: &u8| b.is_ascii_control() && !b"\r\n\t".contains(b);
+        if payload.iter().any(odd) {
+            return Err(Error::Unsupported(Feature::BinaryPayload));
+        }
+        let len = if self.settings.escapes_count { escaped_len(payload) } else { payload.len() };
+        Ok(FieldError::at_most(FieldName::Payload, self.limits.payload, len)?)
+    }
+}
+
+/// The fields that stand between quotes. Whether their escapes are those of a
+/// payload is not documented, so what would need one is refused.
+const QUOTED: [(Arg, FieldName); 11] = [
+    (Arg::ClientId, FieldName::ClientId),
+    (Arg::Host, FieldName::Host),
+    (Arg::User, FieldName::User),
+    (Arg::Password, FieldName::Password),
+    (Arg::WillTopic, FieldName::WillTopic),
+    (Arg::WillPayload, FieldName::WillPayload),
+    (Arg::Topic, FieldName::Topic),
+    (Arg::Filter, FieldName::TopicFilter),
+    (Arg::Apn, FieldName::Apn),
+    (Arg::ApnUser, FieldName::ApnUser),
+    (Arg::ApnPassword, FieldName::ApnPassword),
+];
+
+fn check_fields(scope: &Scope<'_>) -> Result<(), Error> {
+    for (arg, field) in QUOTED {
+        let Field::Bytes(bytes) = scope.field(arg) else { continue };
+        let leaves = |b: &u8| b.is_ascii_control() || b"\"\\".contains(b);
+        if let Some(byte) = bytes.iter().copied().find(leaves) {
+            return Err(FieldError::forbidden(field, byte).into());
+        }
+        if matches!(arg, Arg::ApnUser | Arg::ApnPassword) {
+            FieldError::at_most(field, 32, bytes.len())?;
+        }
+    }
+    Ok(())
+}
+
+fn check_connect(scope: &Scope<'_>) -> Result<(), Error> {
+    if scope.field(Arg::ClientId).is_text(b"") {
+        return Err(problem(FieldName::ClientId, Problem::Empty));
+    }
+    if scope.has(Arg::WillTopic) && !scope.has(Arg::WillPayloadLen) {
+        return Err(problem(FieldName::WillPayload, Problem::Empty));
+    }
+    if scope.has(Arg::Tls) && scope.has(Arg::Cert) && !scope.has(Arg::Verify) {
+        // seclevel has no value for it.
+        return Err(Error::Unsupported(Feature::Setting("seclevel")));
+    }
+    for file in [Arg::Ca, Arg::Cert, Arg::Key] {
+        if let Field::Bytes(name) = scope.field(file) {
+            check_file_name(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// 1 to 64 characters (manual) that cannot leave their quotes.
+fn check_file_name(name: &[u8]) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(problem(FieldName::FileName, Problem::Empty));
+    }
+    FieldError::at_most(FieldName::FileName, 64, name.len())?;
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-/".contains(b);
+    match name.iter().copied().find(|b| !plain(b)) {
+        Some(byte) => Err(problem(FieldName::FileName, Problem::Forbidden(byte))),
+        None => Ok(()),
+    }
+}
+
+/// As CPNETAPN? would answer: mode 2 is a private access point.
+fn wanted_access(scope: &Scope<'_>) -> u64 {
+    let text = |arg| match scope.field(arg) {
+        Field::Bytes(bytes) => bytes,
+        _ => &[][..],
+    };
+    let auth: &[u8] = match scope.field(Arg::ApnAuth) {
+        Field::Number(1) => b"1",
+        Field::Number(2) => b"2",
+        _ => b"0",
+    };
+    let parts = [b"2", text(Arg::Apn), text(Arg::ApnUser), text(Arg::ApnPassword), auth];
+    parts.iter().enumerate().fold(0, |hash, (at, part)| hash ^ mixed(at, part))
+}
+
+fn problem(field: FieldName, problem: Problem) -> Error {
+    FieldError { field, problem }.into()
+}
+
+/// The first quoted part of a template.
+fn quoted(line: &'static [u8]) -> &'static str {
+    let part = line.split(|b| *b == b'"').nth(1).unwrap_or_default();
+    core::str::from_utf8(part).unwrap_or_default()
+}

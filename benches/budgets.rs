@@ -31,7 +31,9 @@ enum Budget {
 fn budget(stream: &str) -> Budget {
     match stream {
         "mixed" | "long_answers" | "urc" => Budget::Fixed([4.0, 2.0, 2.0, 2.0].map(Some)),
-        "receive_256" | "receive_1500" => Budget::Fixed([None, None, Some(0.3), Some(0.3)]),
+        "receive_256" | "receive_1500" | "msub_1360" => {
+            Budget::Fixed([None, None, Some(0.3), Some(0.3)])
+        }
         "hostile_payload" | "hostile_crlf" | "hostile_line" => Budget::Mixed(2.0),
         _ => Budget::None,
     }
@@ -86,7 +88,8 @@ fn print_row(name: &str, cells: &[String]) {
 fn measure(stream: &Stream, read: usize) -> f64 {
     let lanes = if stream.commands { LANES } else { 1 };
     // A lane begins where the first command of the operation is due.
-    let apart = stream.ends.len() / lanes / 8 * 8;
+    let round = streams::COMMANDS.len();
+    let apart = stream.ends.len() / lanes / round * round;
     let mut all: Vec<_> = (0..lanes).map(|n| Lane::new(stream, n * apart)).collect();
     let mut fastest = Duration::MAX;
     let began = Instant::now();

@@ -1,9 +1,8 @@
-//! What the benches read: fixed, seeded streams of about 64 kB as an A76xx
-//! sends them, and the one way in which all of them are read, from bytes to
+//! What the benches read: fixed, seeded streams of about 64 kB as an A76xx or
+//! a Luat modem sends them, and the one way in which all of them are read, from bytes to
 //! typed events.
 //!
-//! Measured is [`feed`] alone: `receive` of the SIMCom machine (framer, line
-//! grammar, dialect, engine, inbox), then every event taken out as the client
+//! Measured is [`feed`] alone: `receive` of the machine (framer, line grammar, dialect, engine, inbox), then every event taken out as the client
 //! does it. URCs without a meaning to the driver are reported too, so that
 //! each line of a stream ends as something typed.
 //!
@@ -29,7 +28,27 @@ const NOW: Instant = Instant::from_millis(0);
 
 /// A driver whose inbox holds two of the longest messages here, wherever in it
 /// they begin.
-pub type Driver = hayes_simcom::Machine<256, 8192>;
+#[allow(clippy::large_enum_variant, reason = "there are sixteen of them")]
+enum Driver {
+    Simcom(hayes_simcom::Machine<256, 8192>),
+    Luat(hayes_luat::Machine<256, 8192>),
+}
+
+impl Driver {
+    fn machine(&mut self) -> &mut dyn Machine {
+        match self {
+            Self::Simcom(machine) => machine,
+            Self::Luat(machine) => machine,
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8], read: usize, tally: &mut Tally) {
+        match self {
+            Self::Simcom(machine) => feed(machine, bytes, read, tally),
+            Self::Luat(machine) => feed(machine, bytes, read, tally),
+        }
+    }
+}
 
 /// Bytes of a modem and what they mean.
 pub struct Stream {
@@ -38,6 +57,8 @@ pub struct Stream {
     /// Where its pieces end; at each of them a command follows if `commands`.
     pub ends: Vec<usize>,
     pub commands: bool,
+    /// Whether a Luat modem sends it.
+    luat: bool,
     pub expected: Tally,
 }
 
@@ -69,7 +90,7 @@ impl Tally {
 
 /// The measured path: all of `bytes`, in reads of `read`, to typed events.
 #[inline(never)]
-pub fn feed(driver: &mut Driver, bytes: &[u8], read: usize, tally: &mut Tally) {
+fn feed<M: Machine>(driver: &mut M, bytes: &[u8], read: usize, tally: &mut Tally) {
     for piece in bytes.chunks(read) {
         driver.receive(piece, NOW);
         if driver.has_event() {
@@ -91,14 +112,20 @@ impl Lane {
     /// A driver that is in step with its modem and, if the stream has answers,
     /// waits for that of piece `first`.
     pub fn new(stream: &Stream, first: usize) -> Self {
-        let driver = hayes_simcom::machine(Settings::new()).report_urcs(true);
+        let driver = if stream.luat {
+            let settings = hayes_luat::Settings::new();
+            Driver::Luat(hayes_luat::machine(settings).report_urcs(true))
+        } else {
+            Driver::Simcom(hayes_simcom::machine(Settings::new()).report_urcs(true))
+        };
         let mut lane = Self { driver, next: first, tally: Tally::default() };
         if stream.commands {
-            lane.driver.start(&Operation::Status, NOW).expect("nothing speaks against it");
+            let machine = lane.driver.machine();
+            machine.start(&Operation::Status, NOW).expect("nothing speaks against it");
             // The questions by which a driver finds its modem.
             for answer in ["\r\nOK\r\n", "\r\nOK\r\n", "\r\nOK\r\n", "\r\n+CMEE: 1\r\n\r\nOK\r\n"] {
                 lane.command();
-                lane.driver.receive(answer.as_bytes(), NOW);
+                lane.driver.machine().receive(answer.as_bytes(), NOW);
             }
             lane.command();
         }
@@ -108,19 +135,20 @@ impl Lane {
     /// Sends the next command, beginning the operation anew where it ended.
     pub fn command(&mut self) {
         let operation = &Operation::Status;
-        if let Some(outcome) = self.driver.outcome() {
+        let driver = self.driver.machine();
+        if let Some(outcome) = driver.outcome() {
             outcome.expect("no answer fails a status");
-            self.driver.start(operation, NOW).expect("accepted before");
+            driver.start(operation, NOW).expect("accepted before");
         }
         let mut sent = 0;
-        while let Some(bytes) = self.driver.transmit(Some(operation), NOW) {
+        while let Some(bytes) = driver.transmit(Some(operation), NOW) {
             let count = bytes.len();
             sent += count;
-            self.driver.sent(count);
+            driver.sent(count);
         }
         if sent == 0 {
             // The last answer ended the operation.
-            assert!(self.driver.is_idle(), "an answer was not taken for one");
+            assert!(driver.is_idle(), "an answer was not taken for one");
             self.command();
         }
     }
@@ -129,17 +157,17 @@ impl Lane {
     pub fn piece(&mut self, stream: &Stream, read: usize) {
         let piece = stream.piece(self.next);
         self.next = (self.next + 1) % stream.ends.len();
-        feed(&mut self.driver, piece, read, &mut self.tally);
+        self.driver.read(piece, read, &mut self.tally);
     }
 
     /// Reads a whole stream without answers.
     pub fn all(&mut self, stream: &Stream, read: usize) {
         if read == usize::MAX {
             for n in 0..stream.ends.len() {
-                feed(&mut self.driver, stream.piece(n), read, &mut self.tally);
+                self.driver.read(stream.piece(n), read, &mut self.tally);
             }
         } else {
-            feed(&mut self.driver, &stream.bytes, read, &mut self.tally);
+            self.driver.read(&stream.bytes, read, &mut self.tally);
         }
     }
 }
@@ -179,6 +207,8 @@ pub fn all() -> Vec<Stream> {
         urc(),
         receive("receive_256", 256, text),
         receive("receive_1500", 1500, text),
+        msub("msub_20", 20),
+        msub("msub_1360", 1360),
         receive("hostile_payload", 256, look_alikes),
         hostile_crlf(),
         hostile_line(),
@@ -200,7 +230,14 @@ struct Maker {
 impl Maker {
     fn new(name: &'static str, commands: bool) -> Self {
         let expected = Tally::default();
-        let stream = Stream { name, bytes: Vec::new(), ends: Vec::new(), commands, expected };
+        let stream = Stream {
+            name,
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            commands,
+            luat: name.starts_with("msub"),
+            expected,
+        };
         Self { stream, random: 0x9E37_79B9_7F4A_7C15 }
     }
 
@@ -257,7 +294,7 @@ impl Maker {
 }
 
 /// The commands of the status operation, in order.
-const COMMANDS: [&str; 9] =
+pub const COMMANDS: [&str; 9] =
     ["+CGMM", "+CGMR", "+CPIN", "+CREG", "+CGREG", "+CEREG", "+CSQ", "+CGPADDR", "+CMQTTDISC"];
 
 /// Answers of 20 to 60 bytes, one in eight an error; a URC before every third
@@ -344,6 +381,25 @@ fn receive(name: &'static str, len: usize, fill: fn(&mut Maker, &mut Vec<u8>)) -
         maker.push(format!("+CMQTTRXPAYLOAD: 0,{len}\r\n"));
         maker.push(&payload);
         maker.push("\r\n+CMQTTRXEND: 0\r\n");
+        maker.end();
+        maker.stream.expected.messages += 1;
+        maker.stream.expected.content += 20 + len;
+    }
+    maker.stream
+}
+
+/// The same from a Luat modem, each message in one line.
+fn msub(name: &'static str, len: usize) -> Stream {
+    let mut maker = Maker::new(name, false);
+    while !maker.is_full() {
+        let number = maker.below(100_000);
+        maker.push(format!("\r\n+MSUB: \"device-7/inbox/{number:05}\",{len} byte,"));
+        let mut payload = Vec::new();
+        while payload.len() < len {
+            text(&mut maker, &mut payload);
+        }
+        maker.push(payload);
+        maker.push("\r\n");
         maker.end();
         maker.stream.expected.messages += 1;
         maker.stream.expected.content += 20 + len;

@@ -224,7 +224,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
     fn unended_word(&self) -> Option<Instant> {
         let control = &self.control;
         let line = self.framer.partial_line();
-        let awaited = matches!(control.stage, Stage::Answer) && control.exchange.required;
+        let accepted = control.exchange.outcome.is_some() && control.exchange.required;
+        let awaited = accepted && matches!(control.stage, Stage::Answer);
         let word = awaited && D::result_word(control.exchange.name, line).is_some();
         word.then(|| control.last_byte.after_millis(D::GRACE_MS))
     }
@@ -282,6 +283,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         self.control.last_byte = now;
         match bytes {
             [byte] if self.framer.push(*byte) => {}
+            data if self.framer.push_data(data.len()) => self.control.data(data),
             _ => self.take(bytes),
         }
     }
@@ -763,13 +765,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn frame(&mut self, frame: Frame<'_>) -> Follow {
         match frame {
             Frame::Data(data) => {
-                match self.sink {
-                    Sink::Payload(session) | Sink::Message(session) => {
-                        self.inbox.payload(session, data);
-                    }
-                    Sink::Topic(session) => self.inbox.topic(session, data),
-                    Sink::Nowhere => {}
-                }
+                self.data(data);
                 Follow::Nothing
             }
             Frame::Line(raw) => self.line(raw),
@@ -782,6 +778,15 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.overflows = self.overflows.saturating_add(1);
                 Follow::Nothing
             }
+        }
+    }
+
+    #[inline]
+    fn data(&mut self, data: &[u8]) {
+        match self.sink {
+            Sink::Payload(session) | Sink::Message(session) => self.inbox.payload(session, data),
+            Sink::Topic(session) => self.inbox.topic(session, data),
+            Sink::Nowhere => {}
         }
     }
 

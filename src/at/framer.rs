@@ -197,6 +197,20 @@ impl<const N: usize> Framer<N> {
             && self.line.push(byte).is_ok()
     }
 
+    /// Takes `len` bytes that are all counted data and not the last of them;
+    /// `false`, and nothing done, if they may be more than that.
+    #[inline]
+    pub fn push_data(&mut self, len: usize) -> bool {
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        match &mut self.state {
+            State::Data(left) | State::Inline(left) if *left > len && !self.after_cr => {
+                *left = left.saturating_sub(len);
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn begin_line(&mut self) {
         self.state = State::Line;
         self.begin_content();

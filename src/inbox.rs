@@ -264,7 +264,7 @@ impl<const N: usize> Inbox<N> {
     #[must_use]
     #[inline]
     pub fn has_event(&self) -> bool {
-        self.dropped > 0 || self.missed > 0 || self.ready > 0
+        self.dropped | self.missed | u32::from(self.ready) != 0
     }
 
     fn event(&self, at: usize, header: Header) -> Event<'_> {

@@ -56,6 +56,8 @@ pub struct Framer<const N: usize> {
     state: State,
     /// The line in the buffer was handed out; the next byte begins a new one.
     taken: bool,
+    /// The buffer holds the beginning of a line and waits for more of it.
+    inside: bool,
     /// The last line ended with CR, so that an LF belongs to its end.
     after_cr: bool,
     /// A blank here belongs to the prompt.
@@ -73,6 +75,7 @@ impl<const N: usize> Framer<N> {
             line: Vec::new(),
             state: State::Line,
             taken: false,
+            inside: false,
             after_cr: false,
             after_prompt: false,
             prompt: None,
@@ -148,6 +151,7 @@ impl<const N: usize> Framer<N> {
     /// `None` when the input is used up.
     #[inline]
     pub fn next<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
+        self.inside = false;
         if self.taken {
             self.taken = false;
             self.begin_content();
@@ -189,12 +193,7 @@ impl<const N: usize> Framer<N> {
     /// one byte; `false`, and nothing done, if it may be more than that.
     #[inline]
     pub fn push(&mut self, byte: u8) -> bool {
-        self.state == State::Line
-            && !self.taken
-            && !self.line.is_empty()
-            && byte > CR
-            && Some(byte) != self.mark
-            && self.line.push(byte).is_ok()
+        self.inside && byte > CR && Some(byte) != self.mark && self.line.push(byte).is_ok()
     }
 
     /// Takes `len` bytes that are all counted data and not the last of them;
@@ -246,7 +245,8 @@ impl<const N: usize> Framer<N> {
         let mark = self.mark.filter(|_| self.marks).unwrap_or(CR);
         let Some(at) = find_end(bytes, mark) else {
             *input = &[];
-            if !self.append(bytes) {
+            self.inside = self.append(bytes);
+            if !self.inside {
                 self.state = State::Overflow(length(self.line.len(), bytes));
             }
             return None;

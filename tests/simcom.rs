@@ -553,3 +553,43 @@ fn secrets_are_in_no_debug_and_are_never_asked_back() {
     let host = String::from_utf8_lossy(&rig.host);
     assert!(!host.contains("AT+CMQTTCONNECT?"));
 }
+
+#[test]
+fn a_certificate_whose_upload_was_cut_short_is_stored_again() {
+    let pem = [b'A'; 500];
+    let file = File { kind: FileKind::Ca, content: Credential::Pem(&pem) };
+    let uploads =
+        |rig: &Simcom| String::from_utf8_lossy(&rig.host).matches("AT+CCERTDOWN=").count();
+    // The future is dropped inside the upload.
+    let mut rig = connected(Family::A76xx);
+    rig.run_and_drop(&Operation::Store(file), |rig| rig.host.ends_with(b",500\r"));
+    rig.run(&Operation::Store(file)).unwrap();
+    rig.run(&Operation::Store(file)).unwrap();
+    assert_eq!(uploads(&rig), 2, "{}", rig.transcript());
+
+    // The host restarts inside the upload.
+    let host = String::from_utf8_lossy(&rig.host).into_owned();
+    let name = host.split("AT+CCERTDOWN=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let name = name.expect("a name");
+    let mut rig = connected(Family::A76xx);
+    rig.modem.receive(rig.now, format!("AT+CCERTDOWN=\"{name}\",500\r").as_bytes());
+    rig.modem.transmit(rig.now);
+    rig.driver = hayes_simcom::machine(Settings::new());
+    rig.run(&Operation::Store(file)).unwrap();
+    rig.run(&Operation::Store(file)).unwrap();
+    assert_eq!(uploads(&rig), 1);
+}
+
+#[test]
+fn an_ok_too_many_after_a_failure_is_not_the_next_commands() {
+    let mut rig = connected(Family::Sim7600);
+    rig.broker.fail_next(6);
+    let failed = rig.subscribe("forbidden");
+    assert!(failed.is_err());
+    rig.modem.urc(rig.now, "OK");
+    let sent = rig.host.len();
+    let _ = rig.publish("t", b"x", QoS::AtLeastOnce);
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    let next = String::from_utf8_lossy(&rig.host[sent..]).into_owned();
+    assert!(next.starts_with("AT+CMEE?\r"), "{next}");
+}

@@ -662,6 +662,10 @@ pub trait Dialect: Sized + 'static {
     /// The modem restarted: what was known of it is void.
     fn restarted(&mut self);
 
+    /// A data phase that was open from before was filled up: what it was for
+    /// now holds anything.
+    fn filled_up(&mut self) {}
+
     /// A command went without an answer, or an operation was dropped half-way:
     /// what it was to change may have changed.
     fn unsure(&mut self);

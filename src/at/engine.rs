@@ -831,6 +831,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Reading::Stray => {
                 if let Stage::Flush { script, .. } = self.stage {
                     self.open_data = false;
+                    self.dialect.filled_up();
                     self.goto(script);
                 }
             }
@@ -1096,9 +1097,18 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.synchronize();
             return;
         }
+        // The other half of a failure may come late, and is not the next
+        // command's (seen: a second OK after a refused SUB).
+        let owed = self.exchange.required && matches!(answer, Answer::Failed(_));
         match self.step() {
             Some(step) => self.go_on(step, answer),
             None => self.end_run(),
+        }
+        if owed && !self.run.sync {
+            self.synced = false;
+            if matches!(self.stage, Stage::Ready(None)) {
+                self.synchronize();
+            }
         }
     }
 

@@ -116,6 +116,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
     /// The modem sent `bytes`.
     pub fn modem(&mut self, bytes: &[u8], seen: &mut impl FnMut(Seen<'_>)) {
         self.desk.quiet_ms = 0;
+        self.desk.spoke |= !bytes.is_empty();
         let mut rest = bytes;
         while let Some((byte, after)) = rest.split_first() {
             if self.desk.awaits_echo() {
@@ -155,7 +156,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
     /// A result in words that lost its line end is one all the same once the
     /// modem has fallen silent.
     fn end_line(&mut self, seen: &mut impl FnMut(Seen<'_>)) {
-        if self.desk.awaits_word(self.framer.partial_line()) {
+        let spoke = core::mem::take(&mut self.desk.spoke);
+        if spoke && self.desk.awaits_word(self.framer.partial_line()) {
             self.read(b"\r", seen);
         }
     }
@@ -290,6 +292,8 @@ struct Desk<D, const LINE: usize, const INBOX: usize> {
     /// For how long, as far as the record tells.
     boot_ms: u32,
     quiet_ms: u32,
+    /// The modem said something that nothing has followed yet.
+    spoke: bool,
 }
 
 impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
@@ -311,6 +315,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             booting: None,
             boot_ms: 0,
             quiet_ms: 0,
+            spoke: false,
         }
     }
 

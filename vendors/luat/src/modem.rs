@@ -72,6 +72,8 @@ pub struct Luat {
     /// The keep-alive is above 300 s.
     pub(crate) beats_slowly: bool,
     has_connect_mode: bool,
+    /// MCONNECT fails without its third parameter.
+    needs_connect_mode: bool,
     pub(crate) sim: SimState,
     pub(crate) has_pin: bool,
     wanted_access: Option<u64>,
@@ -110,6 +112,7 @@ impl Luat {
             security: 0,
             beats_slowly: false,
             has_connect_mode: false,
+            needs_connect_mode: false,
             sim: SimState::Unknown,
             has_pin: false,
             wanted_access: None,
@@ -224,6 +227,10 @@ impl Luat {
         // New with V907; V301846 sends the data back even without echo.
         self.counts = family != Family::Air724 || (version >= 907 && version != 301_846);
         self.tls = !small || build == b"MS";
+        // Fixed in V1156 and V1006.
+        let low_power = build.ends_with(b"LPAT") && (1..1_156).contains(&version);
+        let el_mu = model == b"780EL" && build == b"MU" && (1..1_006).contains(&version);
+        self.needs_connect_mode = low_power || el_mu;
         if small && matches!(build, b"FS" | b"FU") {
             self.identity = Identity::Other("this build of its firmware has no MQTT");
         }
@@ -494,7 +501,7 @@ impl Dialect for Luat {
     const DATA_GAP_MS: u32 = 6_000;
     const STALL_MS: u32 = 3_000;
     /// RDY was seen twice within a boot.
-    const BOOT_MS: u32 = 10_000;
+    const BOOT_MS: u32 = 5_000;
     const URCS: &'static [UrcRow] = lines::URCS;
     const RESULTS: &'static [ResultRow] = lines::RESULTS;
 
@@ -566,11 +573,12 @@ impl Dialect for Luat {
     }
 
     fn numbers(&self) -> [u32; 4] {
+        let slow = self.beats_slowly && self.has_connect_mode;
         [
             self.fetches().into(),
-            (self.beats_slowly && self.has_connect_mode).into(),
+            slow.into(),
             self.security.into(),
-            0,
+            (slow || self.needs_connect_mode).into(),
         ]
     }
 
@@ -817,4 +825,61 @@ fn problem(field: FieldName, problem: Problem) -> Error {
 fn quoted(line: &'static [u8]) -> &'static str {
     let part = line.split(|b| *b == b'"').nth(1).unwrap_or_default();
     core::str::from_utf8(part).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identified(name: &str) -> Luat {
+        let mut modem = Luat::new(Settings::new());
+        modem.identity(&Line::parse(name.as_bytes()));
+        modem
+    }
+
+    /// Names from logs and change logs; limits and commands by family.
+    #[test]
+    fn the_firmware_tells_family_limits_and_commands() {
+        for (name, family, payload, counts, tls) in [
+            ("AirM2M_Air724UG_V409_LTE_AT", Family::Air724, 2_384, false, true),
+            ("AirM2M_720U_V907_LTE_AT", Family::Air724, 2_384, true, true),
+            ("AirM2M_720U_V301846_LTE_AT", Family::Air724, 2_384, false, true),
+            ("AirM2M_720U_V401881_LTE_AT", Family::Air724, 2_384, true, true),
+            ("AirM2M_780E_V1026_LTE_AT", Family::Unknown, 2_384, true, true),
+            ("AirM2M_780E_V1169_LTE_AT", Family::Air780e, 4_100, true, true),
+            ("AirM2M_780EPV_V1007_LTE_AT", Family::Air780e, 4_100, true, true),
+            ("AirM2M_780EPM_V2007_LTE_AT", Family::Air780e, 4_100, true, true),
+            ("AirM2M_700EAQ_V2019_LTE_AT", Family::V2015plus, 5_120, true, true),
+            ("AirM2M_780EL_LTE_AT_MU", Family::Unknown, 2_384, true, false),
+            ("AirM2M_780EL_V1006_LTE_AT_MS", Family::Unknown, 2_384, true, true),
+        ] {
+            let modem = identified(name);
+            assert!(modem.is_known(), "{name}");
+            let found = (modem.family(), modem.limits.payload, modem.counts, modem.tls);
+            assert_eq!(found, (family, payload, counts, tls), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_family_that_is_given_is_kept() {
+        let mut modem = Luat::new(Settings::new().family(Family::V2015plus));
+        modem.identity(&Line::parse(b"AirM2M_780E_V1026_LTE_AT"));
+        assert_eq!((modem.family(), modem.limits.payload), (Family::V2015plus, 5_120));
+    }
+
+    #[test]
+    fn old_firmware_gets_the_third_parameter_that_it_insists_on() {
+        assert_eq!(identified("AirM2M_780E_V1150_LPAT").numbers()[3], 1);
+        assert_eq!(identified("AirM2M_780E_V1156_LPAT").numbers()[3], 0);
+    }
+
+    #[test]
+    fn no_secret_is_in_debug() {
+        let network = hayes::mqtt::Network::new().apn("iot").unwrap();
+        let network = network.credentials(hayes::mqtt::AuthType::Pap, "u", "s3cret").unwrap();
+        let operation = Operation::BringUp(&network);
+        let mut modem = Luat::new(Settings::new());
+        modem.begin(&Scope { operation: &operation, item: 0, session: 0, own: [0; 4] });
+        assert!(!std::format!("{modem:?}").contains("s3cret"));
+    }
 }

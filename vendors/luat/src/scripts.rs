@@ -275,7 +275,7 @@ static OPEN_STEPS: &[Step<Luat>] = &[
         .when(with_tls)
         .then(Luat::opened),
     // At once: brokers close a link that says nothing.
-    step(line!("AT+MCONNECT={clean},{keep_alive}[1|,{1}]"), 29)
+    step(line!("AT+MCONNECT={clean},{keep_alive}[3|,{1}]"), 29)
         .awaits(later)
         .then(Luat::connected),
 ];

@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 use core::net::IpAddr;
 use hayes::{
-    Operation, Verb,
+    FileKind, Operation, Verb,
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
         dialect::{Answer, Dialect, ResultRow, Step, Then, Uncounted, Urc, UrcRow},
@@ -80,8 +80,10 @@ pub struct Simcom {
     signal_dbm: Option<i16>,
     address: Option<IpAddr>,
     session: u8,
-    file: Option<(hayes::FileKind, u64)>,
+    file: Option<(FileKind, u64)>,
     pub(crate) found_file: bool,
+    /// Files of this kind may hold what a broken upload left, by [`FileKind`].
+    damaged: [bool; 3],
 }
 
 impl Simcom {
@@ -110,6 +112,7 @@ impl Simcom {
             session: 0,
             file: None,
             found_file: false,
+            damaged: [false; 3],
         }
     }
 
@@ -354,8 +357,17 @@ impl Simcom {
     pub(crate) fn certificate(&mut self, line: &Line<'_>) {
         let name = line.fields().next().map(Value::bytes).unwrap_or_default();
         if let Some((kind, hash)) = self.file {
-            self.found_file |= Field::FileName(kind, hash).is_text(name);
+            let sound = self.damaged.get(kind as usize) == Some(&false);
+            self.found_file |= sound && Field::FileName(kind, hash).is_text(name);
         }
+    }
+
+    pub(crate) fn stored(&mut self, answer: Answer) -> Then {
+        let ok = answer == Answer::Ok;
+        if let Some(damaged) = self.file.and_then(|(kind, _)| self.damaged.get_mut(kind as usize)) {
+            *damaged &= !ok;
+        }
+        if ok { Then::Next } else { Then::Fail }
     }
 
     fn refusal(&self, command: &'static str, code: Code) -> Refusal {
@@ -591,9 +603,16 @@ impl Dialect for Simcom {
         self.forget();
     }
 
+    fn filled_up(&mut self) {
+        self.damaged = [true; 3];
+    }
+
     fn unsure(&mut self) {
         if self.service != Service::Broken {
             self.service = Service::Unknown;
+        }
+        if let Some(damaged) = self.file.and_then(|(kind, _)| self.damaged.get_mut(kind as usize)) {
+            *damaged = true;
         }
     }
 

@@ -337,7 +337,8 @@ static STORE_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CCERTDOWN=\"{file}\",{file.len}"), 30)
         .data(Arg::FileContent)
         .slices(3_072)
-        .when(|modem, scope| scope.has(Arg::FileLen) && !modem.found_file),
+        .when(|modem, scope| scope.has(Arg::FileLen) && !modem.found_file)
+        .then(Simcom::stored),
 ];
 
 static DELETE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CCERTDELE=\"{file}\""), 9)];

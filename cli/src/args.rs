@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hayes::mqtt::{AuthType, ConnectOptions, Credential, FieldError, Network, QoS, Tls, Will};
-use hayes_emulator::simcom::Family;
-use hayes_emulator::{Fault, Quirk};
+use hayes_emulator::{Fault, Quirk, luat, simcom};
 
 use crate::device::Device;
 use crate::failure::Failure;
@@ -89,7 +88,7 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, default_value_t, requires = "apn_user")]
     apn_auth: ApnAuth,
 
-    /// Order in which the modem's firmware takes the access point's user and password
+    /// Order in which a SIMCom's firmware takes the access point's user and password
     #[arg(long, value_enum, value_name = "ORDER", requires = "apn_user")]
     apn_auth_order: Option<ApnAuthOrder>,
 
@@ -378,25 +377,49 @@ pub struct EmulateArgs {
 pub enum EmulateVendor {
     /// A SIMCom modem with the CMQTT commands
     Simcom(EmulateSimcomArgs),
+    /// A Luat modem with the standard AT firmware
+    Luat(EmulateLuatArgs),
 }
 
 #[derive(Args)]
-#[command(after_help = oddities())]
+#[command(after_help = oddities(Quirk::ALL.map(|one| (one.name(), one.help()))))]
 pub struct EmulateSimcomArgs {
+    #[command(flatten)]
+    pub modem: EmulatedArgs,
+
+    /// Its family: sim7600, a76xx or sim767xx
+    #[arg(long, default_value_t)]
+    pub family: simcom::Family,
+
+    /// Switch a documented oddity on; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<Quirk>,
+}
+
+#[derive(Args)]
+#[command(after_help = oddities(luat::Quirk::ALL.map(|one| (one.name(), one.help()))))]
+pub struct EmulateLuatArgs {
+    #[command(flatten)]
+    pub modem: EmulatedArgs,
+
+    /// Its family: air724, air780e, air700eaq-v2019 or v2015plus
+    #[arg(long, default_value_t)]
+    pub family: luat::Family,
+
+    /// Switch a documented oddity on; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<luat::Quirk>,
+}
+
+/// What can be said of any modem that does not exist.
+#[derive(Args)]
+pub struct EmulatedArgs {
     #[command(flatten)]
     pub place: Place,
 
     /// Where all its connections go; where the host asks for, unless given
     #[arg(long, value_name = "mqtt://HOST:PORT", value_parser = broker)]
     pub broker: Option<(String, u16)>,
-
-    /// Its family: sim7600, a76xx or sim767xx
-    #[arg(long, default_value_t)]
-    pub family: Family,
-
-    /// Switch a documented oddity on; may be given several times
-    #[arg(long, value_name = "NAME")]
-    pub quirk: Vec<Quirk>,
 
     /// Make trouble; may be given several times
     #[arg(long, value_name = "NAME[=N]")]
@@ -434,10 +457,10 @@ pub struct DecodeArgs {
 }
 
 /// The lists of quirks and faults, for the help.
-fn oddities() -> String {
+fn oddities<const N: usize>(quirks: [(&str, &str); N]) -> String {
     let mut text = "Quirks:\n".to_owned();
-    for quirk in Quirk::ALL {
-        text += &format!("  {quirk:<20}  {}\n", quirk.help());
+    for (name, help) in quirks {
+        text += &format!("  {name:<20}  {help}\n");
     }
     text += "\nFaults:\n";
     for (_, help) in Fault::ALL {

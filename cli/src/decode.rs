@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write, stdin, stdout};
 
+use hayes_luat::Luat;
 use hayes_simcom::Simcom;
 use hayes_transcript::FormatError;
 
@@ -30,6 +31,7 @@ pub fn run(vendor: Vendor, path: &str) -> io::Result<()> {
 fn decode(vendor: Vendor, input: &str) -> Result<Vec<String>, FormatError> {
     match vendor {
         Vendor::Simcom => hayes_transcript::decode::<Simcom>(input),
+        Vendor::Luat => hayes_transcript::decode::<Luat>(input),
     }
 }
 

@@ -10,10 +10,8 @@ use std::time::Duration;
 
 use hayes::mqtt::{ConnectOptions, Event, LinkState, Network, Publish, QoS};
 use hayes::{ClientError, MqttClient};
-use hayes_emulator::bridge::Route;
 use hayes_emulator::broker::Broker;
-use hayes_emulator::serve::{Hooks, Pty};
-use hayes_emulator::simcom::Config;
+use hayes_emulator::serve::Pty;
 use rumqttc::{AsyncClient, MqttOptions, Packet};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -34,7 +32,8 @@ const DOWN: &str = "hayes/demo/down";
 const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// All that a careless driver takes for something else.
-const HOSTILE: &[u8] = b"\r\nOK\r\n\"quoted\", > \r\n> \r\n+CMQTTRXEND: 0\r\nERROR\r\n";
+const HOSTILE: &[u8] = b"\r\nOK\r\n\"quoted\", > \r\n> \r\n+CMQTTRXEND: 0\r\nERROR\r\n\
+    +MSUB: \"t\",9 byte,\\22 \x1a\r\nCLOSED\r\n";
 
 /// Runs it.
 pub async fn run(args: DemoArgs) -> Result<(), Failure> {
@@ -58,7 +57,7 @@ async fn play(vendor: Vendor) -> Result<(), Failure> {
     let transcript = Arc::new(Mutex::new(transcript));
     say(&transcript, format!("broker on 127.0.0.1:{}, modem on {device}", broker.port));
 
-    tokio::spawn(pty.serve(Config::default(), Route::AsAsked, Hooks::default()));
+    (vendor.row().emulate)(pty);
     let mut witness = Witness::start(broker.port).await?;
     let stream = device.open().await;
     let stream = stream.map_err(|e| Failure::new(format_args!("opening {device}"), e))?;

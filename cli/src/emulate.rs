@@ -4,12 +4,13 @@
 use std::io::{Write, stderr, stdout};
 
 use hayes_emulator::bridge::Route;
+use hayes_emulator::modem::Configuration;
 use hayes_emulator::serve::{Direction, Hooks, Pty, on_listener};
-use hayes_emulator::simcom::Config;
+use hayes_emulator::{luat, simcom};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::args::{EmulateArgs, EmulateSimcomArgs, EmulateVendor};
+use crate::args::{EmulateArgs, EmulateVendor, EmulatedArgs};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::transcript::Transcript;
@@ -17,26 +18,47 @@ use crate::vendor::Vendor;
 
 /// Is a modem.
 pub async fn run(args: EmulateArgs) -> Result<(), Failure> {
-    let EmulateVendor::Simcom(args) = args.vendor;
     let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
     tokio::select! {
-        end = serve(args) => end,
+        end = emulate(args.vendor) => end,
         () = signals.next() => Ok(()),
     }
 }
 
-async fn serve(args: EmulateSimcomArgs) -> Result<(), Failure> {
-    let config = Config {
-        family: args.family,
-        quirks: args.quirk.into_iter().collect(),
-        faults: args.fault,
-        seed: args.seed,
-        ..Config::default()
-    };
+async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
+    match vendor {
+        EmulateVendor::Simcom(args) => {
+            let config = simcom::Config {
+                family: args.family,
+                quirks: args.quirk.into_iter().collect(),
+                faults: args.modem.fault.clone(),
+                seed: args.modem.seed,
+                ..Default::default()
+            };
+            serve(Vendor::Simcom, args.family.name(), config, args.modem).await
+        }
+        EmulateVendor::Luat(args) => {
+            let config = luat::Config {
+                family: args.family,
+                quirks: args.quirk.into_iter().collect(),
+                faults: args.modem.fault.clone(),
+                seed: args.modem.seed,
+                ..Default::default()
+            };
+            serve(Vendor::Luat, args.family.name(), config, args.modem).await
+        }
+    }
+}
+
+async fn serve(
+    vendor: Vendor,
+    family: &str,
+    config: impl Configuration,
+    args: EmulatedArgs,
+) -> Result<(), Failure> {
     let route = args.broker.map_or(Route::AsAsked, |(host, port)| Route::to(host, port));
-    let observer = args.dialogue.then(show_dialogue);
+    let observer = args.dialogue.then(|| show_dialogue(vendor));
     let hooks = Hooks { observer, ..Hooks::default() };
-    let family = args.family;
     if let Some(link) = &args.place.pty {
         let failed = |error| Failure::new(format_args!("making {}", link.display()), error);
         let pty = Pty::open(Some(link)).map_err(failed)?;
@@ -56,10 +78,10 @@ fn announce(what: &str) -> Result<(), Failure> {
     writeln!(out, "{what}").and_then(|()| out.flush()).map_err(|e| Failure::of_output(&e))
 }
 
-fn show_dialogue() -> mpsc::UnboundedSender<(Direction, Vec<u8>)> {
+fn show_dialogue(vendor: Vendor) -> mpsc::UnboundedSender<(Direction, Vec<u8>)> {
     let (observer, mut bytes) = mpsc::unbounded_channel::<(Direction, Vec<u8>)>();
     tokio::spawn(async move {
-        let mut transcript = Transcript::new(&Vendor::Simcom.row().wire, Box::new(stderr()));
+        let mut transcript = Transcript::new(&vendor.row().wire, Box::new(stderr()));
         while let Some((direction, bytes)) = bytes.recv().await {
             match direction {
                 Direction::HostToModem => transcript.host(&bytes),

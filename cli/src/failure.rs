@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io;
 
 use hayes::ClientError;
-use hayes::mqtt::{Cause, Code, Error, Feature, Field, FieldError};
+use hayes::mqtt::{Cause, Code, Error, Feature, Field, FieldError, Refusal};
 
 use crate::vendor::Vendor;
 
@@ -84,10 +84,7 @@ const FLAGS: &[(Field, &str)] = &[
 /// What to try; nothing where the error says it itself.
 fn advice(vendor: Vendor, error: &Error) -> &'static str {
     match error {
-        Error::Refused(refusal) => match refusal.code {
-            Code::Vendor(code) => (vendor.row().advice)(code),
-            _ => advice_on(refusal.cause),
-        },
+        Error::Refused(refusal) => advice_on(vendor, refusal),
         Error::Unsupported(Feature::Setting("AuthOrder")) => {
             "say in which order this firmware takes user and password: --apn-auth-order"
         }
@@ -99,11 +96,55 @@ fn advice(vendor: Vendor, error: &Error) -> &'static str {
     }
 }
 
-fn advice_on(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Sim => "check the SIM",
-        Cause::ServiceDown | Cause::Network => "check SIM, antenna and access point (--apn)",
-        Cause::NotInFirmware => "the modem's manual tells which firmware has it",
+fn advice_on(vendor: Vendor, refusal: &Refusal) -> &'static str {
+    let row = vendor.row();
+    let unspoken = || row.unspoken.iter().find(|(command, _)| *command == refusal.command);
+    if let Some(advice) = (row.advice)(refusal.code) {
+        return advice;
+    }
+    match (refusal.code, unspoken(), refusal.cause) {
+        (Code::None, Some((_, advice)), _) => advice,
+        (_, _, Cause::Sim) => "check the SIM",
+        (_, _, Cause::ServiceDown | Cause::Network) => {
+            "check SIM, antenna and access point (--apn)"
+        }
+        (_, _, Cause::NotInFirmware) => "the modem's manual tells which firmware has it",
         _ => "--dialogue shows what the modem said",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(vendor: Vendor, refusal: Refusal) -> String {
+        match Failure::of_client("trying", vendor, ClientError::Modem(refusal.into())) {
+            Failure::Failed(line) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_the_vendors_code_and_name_and_what_to_try() {
+        let refusal = Refusal {
+            command: "+MPUBEX",
+            code: Code::Cme(767),
+            name: "operation failed",
+            cause: Cause::NotConnected,
+        };
+        let line = told(Vendor::Luat, refusal);
+        assert!(
+            line.starts_with("trying: +MPUBEX refused: CME 767 (operation failed); "),
+            "{line}"
+        );
+        assert!(line.contains("connect first"), "{line}");
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_has_something_to_try_as_well() {
+        let refusal =
+            Refusal { command: "+MCONNECT", code: Code::None, name: "", cause: Cause::Unknown };
+        assert!(told(Vendor::Luat, refusal).contains("check user, password"));
+        assert!(told(Vendor::Simcom, refusal).contains("--dialogue"));
     }
 }

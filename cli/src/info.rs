@@ -34,6 +34,7 @@ fn describe(status: &Status, session: &Session) -> String {
         ("registration", status.registration.to_string()),
         ("signal", status.signal_dbm.map_or(known(""), |dbm| format!("{dbm} dBm"))),
         ("address", status.address.map_or("none".to_owned(), |address| address.to_string())),
+        ("time", known(status.clock.as_str())),
         ("MQTT", connected(status.connected).to_owned()),
         ("longest payload", format!("{} bytes", limits.payload)),
     ];

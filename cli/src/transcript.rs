@@ -5,17 +5,18 @@
 //! secret.
 
 use std::io::Write;
+use std::ops::Range;
 use std::time::Instant;
 
 /// What a transcript must know of a vendor's bytes.
 #[derive(Debug)]
 pub struct Wire {
-    /// After a modem line that begins so and ends in a number, as many raw
-    /// bytes follow.
-    pub counted: &'static [&'static str],
-    /// In a line with this beginning, the quoted fields after so many others
-    /// are secret.
-    pub secrets: &'static [(&'static str, usize)],
+    /// A header of the modem with this beginning, the last number of which
+    /// stands before this end, is followed by as many raw bytes.
+    pub counted: &'static [(&'static str, &'static str)],
+    /// In a line with this in it, these of the quoted fields behind it are
+    /// secret; all that follows if none is quoted.
+    pub secrets: &'static [(&'static str, Range<usize>)],
     /// The data that follows a host line with this beginning is a file, maybe
     /// a key: only its size is shown.
     pub files: &'static [&'static str],
@@ -34,6 +35,8 @@ pub struct Transcript {
     file: bool,
     /// So many raw bytes of the modem are still to come.
     counted: usize,
+    /// So many bytes before them are the header.
+    header: usize,
 }
 
 impl Transcript {
@@ -41,7 +44,8 @@ impl Transcript {
     pub fn new(wire: &'static Wire, out: Box<dyn Write + Send>) -> Self {
         let (host, modem) = (Vec::new(), Vec::new());
         let start = Instant::now();
-        Self { out, wire, start, host, modem, entry: false, file: false, counted: 0 }
+        let (entry, file) = (false, false);
+        Self { out, wire, start, host, modem, entry, file, counted: 0, header: 0 }
     }
 
     /// The host sent these bytes.
@@ -51,6 +55,9 @@ impl Transcript {
             self.modem_row();
         }
         for byte in bytes {
+            if *byte == b'\n' && self.host.is_empty() && !self.entry {
+                continue;
+            }
             self.host.push(*byte);
             if *byte == b'\r' && !self.entry {
                 self.host_row();
@@ -68,8 +75,17 @@ impl Transcript {
             if self.counted > 0 {
                 self.counted -= 1;
                 if self.counted == 0 {
-                    let block = std::mem::take(&mut self.modem);
-                    self.row('<', &readable(&block));
+                    self.block_row();
+                }
+            } else if let Some(count) = self.announced() {
+                self.header = self.modem.len();
+                if *byte == b'\n' {
+                    self.modem_row();
+                    self.header = 0;
+                }
+                self.counted = count;
+                if count == 0 && self.header > 0 {
+                    self.block_row();
                 }
             } else if *byte == b'\n' {
                 self.modem_row();
@@ -101,42 +117,59 @@ impl Transcript {
         self.row('>', &text);
     }
 
+    /// Counted bytes, behind their header if that is in the same line.
+    fn block_row(&mut self) {
+        let bytes = std::mem::take(&mut self.modem);
+        let (header, block) = bytes.split_at(std::mem::take(&mut self.header));
+        self.row('<', &(readable(header.trim_ascii_start()) + &readable(block)));
+    }
+
     fn modem_row(&mut self) {
         let bytes = std::mem::take(&mut self.modem);
         let line = bytes.trim_ascii();
         if line.is_empty() {
             return;
         }
-        let answer = matches!(line, b">" | b"OK" | b"ERROR") || line.windows(2).any(|w| w == b": ");
-        if answer && line != b">" {
-            self.entry = false;
-        }
+        let last = matches!(line, b"OK" | b"ERROR" | b"TimeOut") || line.starts_with(b"+CME ERROR");
+        let answer = last || line == b">" || line.windows(2).any(|w| w == b": ");
+        // What comes by itself does not end the data.
+        self.entry = !last && (self.entry || line == b">");
         let hidden = self.file && !answer && !line.starts_with(b"AT");
         let text = if hidden { size(line.len()) } else { readable(&self.redacted(line)) };
         self.row('<', &text);
-        self.counted = self.announced(line);
     }
 
-    /// How many raw bytes follow this line.
-    fn announced(&self, line: &[u8]) -> usize {
-        let line = String::from_utf8_lossy(line);
-        if !self.wire.counted.iter().any(|start| line.starts_with(start)) {
-            return 0;
-        }
-        line.rsplit(',').next().and_then(|count| count.parse().ok()).unwrap_or(0)
+    /// How many raw bytes follow what the modem says now.
+    fn announced(&self) -> Option<usize> {
+        let line = self.modem.trim_ascii_start();
+        self.wire.counted.iter().find_map(|(start, end)| {
+            let line = line.strip_prefix(start.as_bytes())?.strip_suffix(end.as_bytes())?;
+            let count = line.rsplit(|byte| *byte == b',').next()?;
+            let before = &line[..line.len() - count.len()];
+            if before.iter().filter(|byte| **byte == b'"').count() % 2 != 0 {
+                // This is still the topic.
+                return None;
+            }
+            std::str::from_utf8(count).ok()?.parse().ok()
+        })
     }
 
     fn redacted(&self, line: &[u8]) -> Vec<u8> {
         let starts = |start: &str| line.windows(start.len()).any(|w| w == start.as_bytes());
-        let Some((_, public)) = self.wire.secrets.iter().find(|(start, _)| starts(start)) else {
+        let Some((start, secret)) = self.wire.secrets.iter().find(|(start, _)| starts(start))
+        else {
             return line.to_vec();
         };
+        if !line.contains(&b'"') {
+            let is_empty = line.ends_with(start.as_bytes());
+            return if is_empty { line.to_vec() } else { [start.as_bytes(), b"***"].concat() };
+        }
         let mut shown = Vec::new();
         for (at, part) in line.split(|byte| *byte == b'"').enumerate() {
             if at > 0 {
                 shown.push(b'"');
             }
-            let is_secret = at % 2 == 1 && at / 2 >= *public;
+            let is_secret = at % 2 == 1 && secret.contains(&(at / 2)) && !part.is_empty();
             shown.extend_from_slice(if is_secret { b"***" } else { part });
         }
         shown
@@ -197,8 +230,12 @@ mod tests {
 
     /// The rows without their times.
     fn rows(write: impl FnOnce(&mut Transcript)) -> Vec<String> {
+        rows_of(Vendor::Simcom, write)
+    }
+
+    fn rows_of(vendor: Vendor, write: impl FnOnce(&mut Transcript)) -> Vec<String> {
         let page = Page::default();
-        let mut transcript = Transcript::new(&Vendor::Simcom.row().wire, Box::new(page.clone()));
+        let mut transcript = Transcript::new(&vendor.row().wire, Box::new(page.clone()));
         write(&mut transcript);
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         text.lines().map(|row| row[10..].to_owned()).collect()
@@ -226,6 +263,60 @@ mod tests {
         let expected =
             ["< +CMQTTRXPAYLOAD: 0,20", "< OK\\r\\n+CMQTTRXEND: 0\\r\\n", "< +CMQTTRXEND: 0"];
         assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn counted_data_behind_its_header_is_in_the_same_row() {
+        let rows = rows_of(Vendor::Luat, |t| {
+            t.modem(b"\r\n+MSUB: \"a,b\",12 byte,\r\nOK\r\n> \r\n+M\r\n");
+            t.modem(b"\r\n+MSUB: \"a,5 byte,b\",0 byte,\r\n\r\n+MSUB: 0\r\n");
+            t.modem(b"+MSUB:t,6 byte,12");
+            t.host(b"AT\r\n");
+            t.modem(b"3456\r\nSUBACK\r\n");
+        });
+        let expected = [
+            r#"< +MSUB: "a,b",12 byte,\r\nOK\r\n> \r\n+M"#,
+            r#"< +MSUB: "a,5 byte,b",0 byte,"#,
+            "< +MSUB: 0",
+            "> AT",
+            "< +MSUB:t,6 byte,123456",
+            "< SUBACK",
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn a_luat_modem_has_secrets_in_other_places() {
+        let rows = rows_of(Vendor::Luat, |t| {
+            t.host(b"AT+MCONFIG=\"id\",\"s3cret\",\"s3cret\",0,0,\"will\",\"x\"\r\n");
+            t.modem(b"AT+MCONFIG=\"id\",\"s3cret\",\"s3cret\",0,0,\"will\",\"x\"\r\r\nOK\r\n");
+            t.host(b"AT+MCONFIG=\"id\",\"\",\"\"\r\n");
+            t.host(b"AT+CPIN=4711\r\n");
+            t.host(b"AT+CPNETAPN=2,\"apn\",\"s3cret\",\"s3cret\",1\r\n");
+            t.modem(b"\r\nUSR:s3cret\r\nPWD:s3cret\r\nOK\r\n");
+        });
+        assert_eq!(rows[0], r#"> AT+MCONFIG="id","***","***",0,0,"will","x""#);
+        assert_eq!(rows[3], r#"> AT+MCONFIG="id","","""#);
+        assert_eq!(rows[5], r#"> AT+CPNETAPN=2,"apn","***","***",1"#);
+        let all = rows.concat();
+        assert!(!all.contains("s3cret") && !all.contains("4711"), "{all}");
+    }
+
+    #[test]
+    fn what_comes_by_itself_does_not_uncover_the_rest_of_a_file() {
+        for prompt in [&b"\r\n>"[..], b"\r\n> ", b"\r\n>\r\n"] {
+            let rows = rows_of(Vendor::Luat, |t| {
+                t.host(b"AT+FSWRITE=\"key.pem\",0,20,20\r\n");
+                t.modem(prompt);
+                t.host(b"k3y\r\nk3");
+                t.modem(b"\r\n+CREG: 1\r\n");
+                t.host(b"y\r\nk3y\r\n");
+                t.modem(b"\r\nTimeOut\r\n");
+                t.host(b"AT\r\n");
+            });
+            assert!(!rows.concat().contains("k3"), "{rows:?}");
+            assert_eq!(rows[rows.len() - 2..], ["< TimeOut", "> AT"]);
+        }
     }
 
     #[test]

@@ -3,6 +3,11 @@
 //! [`Vendor`] and looks into its [`Row`].
 
 use hayes::Machine;
+use hayes::mqtt::Code;
+use hayes_emulator::bridge::Route;
+use hayes_emulator::modem::Configuration;
+use hayes_emulator::serve::{Hooks, Pty};
+use hayes_emulator::{luat, simcom};
 use hayes_simcom::{AuthOrder, Settings};
 
 use crate::transcript::Wire;
@@ -20,6 +25,8 @@ pub enum Vendor {
     // SIMCom with the CMQTT commands: SIM7500/7600/7800, A76xx, SIM767xx.
     #[default]
     Simcom,
+    // Luat with the standard AT firmware: Air724, Air780E, Air700EAQ and kin.
+    Luat,
 }
 
 /// What can be chosen for a modem on the command line.
@@ -35,20 +42,60 @@ pub struct Setup {
 pub struct Row {
     /// Makes the driver for one modem.
     pub machine: fn(&Setup) -> AnyMachine,
-    /// What to try when the modem refused with this code.
-    pub advice: fn(i32) -> &'static str,
+    /// What to try when the modem refused with this code, if it is one of the
+    /// vendor's table.
+    pub advice: fn(Code) -> Option<&'static str>,
+    /// The same for commands that are refused without a code.
+    pub unspoken: &'static [(&'static str, &'static str)],
     /// What a transcript must know of the bytes on the wire.
     pub wire: Wire,
+    /// Has an emulated modem, with nothing special about it, at work there.
+    pub emulate: fn(Pty),
 }
 
+/// To the end of the line.
+const REST: usize = usize::MAX;
+
 static SIMCOM: Row = Row {
-    machine: |setup| Box::leak(Box::new(hayes_simcom::machine::<LINE, INBOX>(simcom(setup)))),
-    advice: hayes_simcom::advice,
+    machine: |setup| {
+        Box::leak(Box::new(hayes_simcom::machine::<LINE, INBOX>(simcom_settings(setup))))
+    },
+    advice: |code| match code {
+        Code::Vendor(code) => Some(hayes_simcom::advice(code)),
+        _ => None,
+    },
+    unspoken: &[],
     wire: Wire {
-        counted: &["+CMQTTRXTOPIC: ", "+CMQTTRXPAYLOAD: "],
-        secrets: &[("AT+CMQTTCONNECT=", 2), ("AT+CPIN=", 0), ("AT+CGAUTH=", 0)],
+        counted: &[("+CMQTTRXTOPIC: ", "\r\n"), ("+CMQTTRXPAYLOAD: ", "\r\n")],
+        secrets: &[("AT+CMQTTCONNECT=", 2..REST), ("AT+CPIN=", 0..REST), ("AT+CGAUTH=", 0..REST)],
         files: &["AT+CCERTDOWN="],
     },
+    emulate: |pty| emulate(pty, simcom::Config::default()),
+};
+
+static LUAT: Row = Row {
+    machine: |setup| Box::leak(Box::new(hayes_luat::machine::<LINE, INBOX>(luat_settings(setup)))),
+    advice: |code| match code {
+        Code::Cme(code) => Some(hayes_luat::advice(code)),
+        _ => None,
+    },
+    unspoken: &[
+        ("+MIPSTART", "check host and port; with TLS also certificates and cipher suites"),
+        ("+MCONNECT", "check user, password and client identifier; the broker's log tells"),
+    ],
+    wire: Wire {
+        counted: &[("+MSUB:", " byte,"), ("+MSUB:", "byte,")],
+        // The user name of some brokers is a token.
+        secrets: &[
+            ("AT+MCONFIG=", 1..3),
+            ("AT+CPIN=", 0..REST),
+            ("AT+CPNETAPN=", 1..3),
+            ("USR:", 0..REST),
+            ("PWD:", 0..REST),
+        ],
+        files: &["AT+FSWRITE="],
+    },
+    emulate: |pty| emulate(pty, luat::Config::default()),
 };
 
 impl Vendor {
@@ -56,11 +103,16 @@ impl Vendor {
     pub fn row(self) -> &'static Row {
         match self {
             Self::Simcom => &SIMCOM,
+            Self::Luat => &LUAT,
         }
     }
 }
 
-fn simcom(setup: &Setup) -> Settings {
+fn emulate(pty: Pty, config: impl Configuration<Modem: Send> + Send + 'static) {
+    tokio::spawn(pty.serve(config, Route::AsAsked, Hooks::default()));
+}
+
+fn simcom_settings(setup: &Setup) -> Settings {
     let mut settings = Settings::new();
     if let Some(seconds) = setup.bring_up_timeout {
         settings = settings.bring_up_timeout(seconds);
@@ -68,6 +120,14 @@ fn simcom(setup: &Setup) -> Settings {
     match setup.user_first {
         Some(true) => settings.auth_order(AuthOrder::UserFirst),
         Some(false) => settings.auth_order(AuthOrder::PasswordFirst),
+        None => settings,
+    }
+}
+
+fn luat_settings(setup: &Setup) -> hayes_luat::Settings {
+    let settings = hayes_luat::Settings::new();
+    match setup.bring_up_timeout {
+        Some(seconds) => settings.bring_up_timeout(seconds),
         None => settings,
     }
 }

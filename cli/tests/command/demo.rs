@@ -2,25 +2,37 @@
 
 use crate::support::{Hayes, hayes};
 
+/// Of each vendor, rows that must be there.
+const ROWS: &[(&[&str], &[&str])] = &[
+    (&["demo"], SIMCOM),
+    (&["demo", "--modem", "simcom"], SIMCOM),
+    (&["demo", "--modem", "luat"], LUAT),
+];
+
+const SIMCOM: &[&str] =
+    &["  > AT+CMQTTSTART", "  < >", "  > AT+CMQTTPUB=0,2,60", "  < +CMQTTRXEND: 0"];
+const LUAT: &[&str] = &[
+    "  < CONNACK OK",
+    "  > AT+MPUBEX=\"hayes/demo/up\",2,0,2048",
+    "  < >",
+    "  < PUBCOMP",
+    "  < +MSUB: \"hayes/demo/down\",8 byte,21.5 °C",
+];
+
 #[test]
 fn the_demo_shows_the_dialogue_and_sums_up() {
-    let text = String::from_utf8(hayes(["demo"]).ok()).expect("text");
-    let last = text.lines().last().expect("a line");
-    assert!(last.starts_with("demo ok: 3 published, 3 received"), "{text}");
-    for row in [
-        "  > AT+CMQTTSTART",
-        "  < >",
-        "  > AT+CMQTTPUB=0,2,60",
-        "  < +CMQTTRXEND: 0",
-        "  = disconnected",
-    ] {
-        assert!(text.lines().any(|line| line.ends_with(row)), "{row}: {text}");
-    }
-    let rows = text.lines().filter(|line| *line != last);
-    for row in rows {
-        let (millis, mark) = row.split_at(8);
-        assert!(millis.trim_start().parse::<u32>().is_ok(), "{row}");
-        assert!(["  > ", "  < ", "  = "].contains(&&mark[..4]), "{row}");
+    for (args, expected) in ROWS {
+        let text = String::from_utf8(hayes(*args).ok()).expect("text");
+        let last = text.lines().last().expect("a line");
+        assert!(last.starts_with("demo ok: 3 published, 3 received"), "{text}");
+        for row in expected.iter().chain(&["  = disconnected"]) {
+            assert!(text.lines().any(|line| line.ends_with(row)), "{row}: {text}");
+        }
+        for row in text.lines().filter(|line| *line != last) {
+            let (millis, mark) = row.split_at(8);
+            assert!(millis.trim_start().parse::<u32>().is_ok(), "{row}");
+            assert!(["  > ", "  < ", "  = "].contains(&&mark[..4]), "{row}");
+        }
     }
 }
 

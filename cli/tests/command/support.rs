@@ -18,6 +18,90 @@ use rustix::process::{Pid, Signal, kill_process};
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A vendor as the tests know it.
+#[derive(Debug)]
+pub struct Kind {
+    pub name: &'static str,
+    /// Name, beginning of the model, longest payload; the default one first.
+    pub families: &'static [(&'static str, &'static str, usize)],
+    pub address: &'static str,
+    /// What a dialogue shows of them.
+    pub subscribed: &'static str,
+    pub published: &'static str,
+    pub disconnected: &'static str,
+    pub secret: &'static str,
+    pub upload: &'static str,
+    /// What a failed connection, a refused login and a loss are told with.
+    pub unreachable: [&'static str; 2],
+    pub login: [&'static str; 2],
+    pub lost: [&'static str; 2],
+}
+
+pub const KINDS: [Kind; 2] = [
+    Kind {
+        name: "simcom",
+        families: &[
+            ("sim7600", "SIM7600", 10_240),
+            ("a76xx", "A76", 10_240),
+            ("sim767xx", "SIM767", 4_096),
+        ],
+        address: "10.184.191.67",
+        subscribed: "+CMQTTSUB: 0,0",
+        published: "< +CMQTTPUB: 0,0",
+        disconnected: "< +CMQTTDISC: 0,0",
+        secret: "\"me\",\"***\"",
+        upload: "> AT+CCERTDOWN=",
+        unreachable: ["code 3 (socket connect failed)", "check host and port"],
+        login: ["+CMQTTCONNECT refused: code ", ""],
+        lost: ["the connection was lost: closed (code 1)", "code 11 (no connection)"],
+    },
+    Kind {
+        name: "luat",
+        families: &[
+            ("air780e", "Air780E", 4_100),
+            ("air724", "Air724UG", 2_384),
+            ("air700eaq-v2019", "Air700EAQ", 5_120),
+            ("v2015plus", "Air780EQ", 5_120),
+        ],
+        address: "10.126.200.230",
+        subscribed: "< SUBACK",
+        published: "> AT+MPUBEX=",
+        disconnected: "> AT+MIPCLOSE",
+        secret: "\"***\",\"***\"",
+        upload: "> AT+FSWRITE=",
+        unreachable: ["this modem does not tell why", "check host and port"],
+        login: ["+MCONNECT refused: no code", "check user, password"],
+        lost: [
+            "the connection was lost: ",
+            "CME 767 (operation failed); not possible in this state",
+        ],
+    },
+];
+
+impl Kind {
+    pub fn on_pty(&self, options: &[&str]) -> Emulated {
+        let link = temporary("modem");
+        let mut args = vec!["emulate", self.name, "--pty", link.to_str().expect("text")];
+        args.extend(options);
+        let (process, _) = Emulated::start(&args);
+        let device = link.to_str().expect("text").to_owned();
+        Emulated { kind: self.name, device, process, _link: Some(Link(link)) }
+    }
+
+    pub fn on_tcp(&self, options: &[&str]) -> Emulated {
+        let mut args = vec!["emulate", self.name, "--listen", "127.0.0.1:0"];
+        args.extend(options);
+        let (process, place) = Emulated::start(&args);
+        let device = place.split_whitespace().last().expect("a place").to_owned();
+        Emulated { kind: self.name, device, process, _link: None }
+    }
+
+    /// Of the family that it is unless told otherwise.
+    pub fn longest(&self) -> usize {
+        self.families[0].2
+    }
+}
+
 /// How a process ended and what it printed.
 #[derive(Debug)]
 pub struct Ended {
@@ -144,6 +228,7 @@ pub fn temporary(name: &str) -> PathBuf {
 
 /// A running `hayes emulate`.
 pub struct Emulated {
+    kind: &'static str,
     pub device: String,
     pub process: Hayes,
     _link: Option<Link>,
@@ -159,23 +244,6 @@ impl Drop for Link {
 }
 
 impl Emulated {
-    pub fn on_pty(options: &[&str]) -> Self {
-        let link = temporary("modem");
-        let mut args = vec!["emulate", "simcom", "--pty", link.to_str().expect("text")];
-        args.extend(options);
-        let (process, _) = Self::start(&args);
-        let device = link.to_str().expect("text").to_owned();
-        Self { device, process, _link: Some(Link(link)) }
-    }
-
-    pub fn on_tcp(options: &[&str]) -> Self {
-        let mut args = vec!["emulate", "simcom", "--listen", "127.0.0.1:0"];
-        args.extend(options);
-        let (process, place) = Self::start(&args);
-        let device = place.split_whitespace().last().expect("a place").to_owned();
-        Self { device, process, _link: None }
-    }
-
     /// Starts it and waits until it says where it is.
     fn start(args: &[&str]) -> (Hayes, String) {
         let mut process = Hayes::start(args);
@@ -188,7 +256,7 @@ impl Emulated {
 
     /// A command for this modem and a broker.
     pub fn command<'a>(&'a self, verb: &'a str, port: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
-        let mut args = vec![verb, "--modem", "simcom", "--device", &self.device];
+        let mut args = vec![verb, "--modem", self.kind, "--device", &self.device];
         args.extend(["-h", "127.0.0.1", "-p", port]);
         args.extend(rest);
         args

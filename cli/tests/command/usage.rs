@@ -1,13 +1,13 @@
 //! Wrong command lines: exit code 2, a word about what is wrong, and nothing
 //! opened.
 
-use crate::support::{Hayes, hayes};
+use crate::support::{Hayes, KINDS, hayes};
 
 /// For each, what must be in the message.
 const WRONG: &[(&str, &str)] = &[
     ("", "Usage"),
     ("nonsense", "nonsense"),
-    ("demo --modem nonsense", "simcom"),
+    ("demo --modem nonsense", "simcom, luat"),
     ("pub --device /no -t a -m b", "--host"),
     ("pub -h b -t a -m b", "--device"),
     ("pub -h b --device /no -t a", "--message"),
@@ -35,6 +35,10 @@ const WRONG: &[(&str, &str)] = &[
     ("emulate simcom --pty a --family nonsense", "sim767xx"),
     ("emulate simcom --pty a --quirk nonsense", "nonsense"),
     ("emulate simcom --pty a --fault drop", "drop"),
+    ("emulate luat", "--pty"),
+    ("emulate luat --pty a --family sim7600", "air700eaq-v2019"),
+    ("emulate luat --pty a --quirk stray-ok", "stray-ok"),
+    ("emulate luat --pty a --fault drop", "drop"),
     ("decode simcom", "FILE"),
     // What the driver itself refuses is told by the flag that it came from.
     ("pub -h b --device /no -t a/# -m b", "--topic"),
@@ -47,6 +51,7 @@ const WRONG: &[(&str, &str)] = &[
     ("pub -h b --device /no -t a -m b --will-topic w/+ --will-payload x", "--will-topic"),
     ("pub -h b --device /no -t a -m b --apn a\"b", "--apn"),
     ("pub -h b --device /no -t a -m b --pin 12", "--pin"),
+    ("pub --modem luat -h b --device /no -t a -m b -u x\"y", "--username"),
     ("sub -h b --device /no -t a+", "--topic"),
     ("sub -h b --device /no -t a -t b/#/c", "--topic"),
 ];
@@ -78,13 +83,18 @@ fn help_is_a_long_flag_as_h_is_the_host() {
     assert!(text("pub --help").contains("-h, --host"));
     let oddities = text("emulate simcom --help");
     assert!(oddities.contains("result-before-ok") && oddities.contains("reboot=N"), "{oddities}");
+    let oddities = text("emulate luat --help");
+    assert!(oddities.contains("glued-connect-ok") && oddities.contains("reboot=N"), "{oddities}");
+    assert!(!oddities.contains("result-before-ok") && oddities.contains("v2015plus"), "{oddities}");
 }
 
 #[test]
 fn decode_reads_standard_input_and_prints_an_object_a_line() {
     let capture = b"# a capture\n> AT\\r\n< \\r\\nOK\\r\\n\n";
-    let text = Hayes::start(["decode", "simcom", "-"]).feed(capture).ok();
-    assert_eq!(text, b"{\"result\":\"AT\",\"ok\":true,\"code\":null}\n");
+    for kind in KINDS {
+        let text = Hayes::start(["decode", kind.name, "-"]).feed(capture).ok();
+        assert_eq!(text, b"{\"result\":\"AT\",\"ok\":true,\"code\":null}\n");
+    }
     let line = hayes(["decode", "simcom", "/nowhere/capture"]).failed();
     assert!(line.contains("decoding /nowhere/capture"), "{line}");
 }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hayes::at::escape;
 use streams::{Lane, READS, Stream, label};
 
 /// Per stream and read size.
@@ -74,6 +75,46 @@ fn main() {
         let verdict = if figure <= bound { "met" } else { "MISSED" };
         println!("{cell:36} {:>8} {figure:>9.2}  {verdict}", format!("≤ {bound:.2}"));
     }
+    escapes();
+}
+
+/// Payload escapes there and back, over 4,100 bytes of JSON-like text; what
+/// comes back is compared.
+fn escapes() {
+    let payload: Vec<u8> =
+        b"{\"temp\":21.5,\r\n\"path\":\"c:\\x\"} ".iter().copied().cycle().take(4_100).collect();
+    let mut wire = Vec::new();
+    let there = fastest(|| {
+        wire.clear();
+        let mut rest = black_box(payload.as_slice());
+        while let Some(piece) = escape::next(rest) {
+            rest = &rest[piece.stands_for()..];
+            match piece {
+                escape::Piece::Plain(bytes) => wire.extend_from_slice(bytes),
+                escape::Piece::Escape(bytes) => wire.extend_from_slice(&bytes),
+            }
+        }
+    });
+    let mut back = Vec::new();
+    let again = fastest(|| {
+        back.clear();
+        back.extend(escape::unescape(black_box(&wire)));
+    });
+    assert_eq!(back, payload, "escapes do not come back");
+    let per_byte = |time: Duration| time.as_secs_f64() * 1e9 / payload.len() as f64;
+    println!("\nescapes, ns/byte: {:.2} there, {:.2} back", per_byte(there), per_byte(again));
+}
+
+/// The fastest of many runs.
+fn fastest(mut run: impl FnMut()) -> Duration {
+    let began = Instant::now();
+    let mut fastest = Duration::MAX;
+    while began.elapsed() < ENOUGH {
+        let start = Instant::now();
+        run();
+        fastest = fastest.min(start.elapsed());
+    }
+    fastest
 }
 
 fn print_row(name: &str, cells: &[String]) {

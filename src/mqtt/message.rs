@@ -113,8 +113,8 @@ impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("session", &self.session)
-            .field("topic", &self.topic.escape_ascii())
-            .field("payload", &self.payload.escape_ascii())
+            .field("topic", &format_args!("\"{}\"", self.topic.escape_ascii()))
+            .field("payload", &format_args!("\"{}\"", self.payload.escape_ascii()))
             .finish()
     }
 }
@@ -193,4 +193,16 @@ pub enum Event<'a> {
     Urc(&'a [u8]),
     /// So many events found no room and are missing here.
     Missed(u32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_what_it_holds() {
+        let message = Message { session: 0, topic: b"t", payload: b"a\r\n\0" };
+        let expected = r#"Message { session: 0, topic: "t", payload: "a\r\n\x00" }"#;
+        assert_eq!(std::format!("{message:?}"), expected);
+    }
 }

@@ -169,11 +169,15 @@ impl Operation<'_> {
         }
     }
 
-    /// How many filters it has; 1 if it is not about filters.
-    pub(crate) const fn items(&self) -> usize {
+    /// How many filters it has, or how many pieces of at most `piece` bytes its
+    /// file; else 1.
+    pub(crate) fn items(&self, piece: u32) -> usize {
         match self {
             Self::Subscribe(filters) => filters.len(),
             Self::Unsubscribe(filters) => filters.len(),
+            Self::Store(File { content: Credential::Pem(pem), .. }) => {
+                pem.chunks(usize::try_from(piece).unwrap_or(usize::MAX).max(1)).len()
+            }
             _ => 1,
         }
     }

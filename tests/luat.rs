@@ -607,3 +607,22 @@ fn a_data_phase_that_is_left_in_the_middle_never_takes_a_command_for_data() {
         }
     }
 }
+
+#[test]
+fn a_file_longer_than_one_write_takes_is_appended_in_pieces() {
+    let pem: Vec<u8> = (0..25_000_u32).map(|n| b'A' + (n % 23) as u8).collect();
+    let file = File { kind: FileKind::Ca, content: Credential::Pem(&pem) };
+    let mut rig = Luat::new(config(Family::Air780e));
+    for _ in 0..2 {
+        rig.run(&Operation::Store(file)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    }
+    let host = sent(&rig);
+    let writes: Vec<_> = host.split("AT+FSWRITE=").skip(1).collect();
+    let heads = writes.iter().map(|write| write.split("\r\n").next().unwrap());
+    let heads: Vec<_> = heads.map(|head| head.split_once(',').unwrap().1).collect();
+    assert_eq!(heads, ["0,10240,20", "1,10240,20", "1,4520,20"]);
+    for (write, piece) in writes.iter().zip(pem.chunks(10_240)) {
+        let data = write.split_once("\r\n").unwrap().1;
+        assert_eq!(data.as_bytes().get(..piece.len()), Some(piece));
+    }
+}

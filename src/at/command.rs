@@ -9,7 +9,7 @@
 
 use super::escape::{self, Piece};
 use crate::{
-    machine::{FileKind, Operation},
+    machine::{File, FileKind, Operation},
     mqtt::{AuthType, Credential, TlsVersion, Verify},
 };
 
@@ -97,6 +97,12 @@ pub enum Arg {
     FileContent,
     /// `{file.len}`
     FileLen,
+    /// `{file.piece}`: the piece of the content whose turn it is.
+    FilePiece,
+    /// `{file.piece.len}`
+    FilePieceLen,
+    /// `{file.append}`: 0 (absent) for the first piece, 1 for others.
+    FileAppend,
     /// `{0}`: the dialect's own numbers, see [`Dialect::numbers`](super::dialect::Dialect::numbers).
     Own0,
     /// `{1}`
@@ -148,6 +154,9 @@ const ARGS: &[(&str, Arg)] = &[
     ("file", Arg::File),
     ("file.content", Arg::FileContent),
     ("file.len", Arg::FileLen),
+    ("file.piece", Arg::FilePiece),
+    ("file.piece.len", Arg::FilePieceLen),
+    ("file.append", Arg::FileAppend),
     ("0", Arg::Own0),
     ("1", Arg::Own1),
     ("2", Arg::Own2),
@@ -337,12 +346,14 @@ impl<'a> Field<'a> {
 pub struct Scope<'a> {
     /// What the caller asked for.
     pub operation: &'a Operation<'a>,
-    /// Which filter has its turn.
+    /// Which filter or which piece of a file has its turn.
     pub item: u8,
     /// Which session.
     pub session: u8,
     /// The dialect's own numbers.
     pub own: [u32; 4],
+    /// The most bytes in one piece of a file.
+    pub piece: u32,
 }
 
 impl<'a> Scope<'a> {
@@ -484,6 +495,16 @@ impl<'a> Scope<'a> {
                 Credential::Pem(pem) => Field::len(pem),
                 Credential::Stored(_) => Field::Absent,
             },
+            (Operation::Store(_), Arg::FileAppend) => Field::flag(self.item > 0),
+            (Operation::Store(File { content: Credential::Pem(pem), .. }), _) => {
+                let size = usize::try_from(self.piece).unwrap_or(usize::MAX).max(1);
+                let piece = pem.chunks(size).nth(self.item.into()).unwrap_or_default();
+                match arg {
+                    Arg::FilePiece => Field::Bytes(piece),
+                    Arg::FilePieceLen => Field::len(piece),
+                    _ => Field::Absent,
+                }
+            }
             _ => Field::Absent,
         }
     }
@@ -701,7 +722,7 @@ mod tests {
 
     /// The line in pieces that the transport takes `size` bytes at a time.
     fn written(template: &'static [u8], operation: &Operation<'_>, size: usize) -> Vec<u8> {
-        let scope = Scope { operation, item: 0, session: 1, own: [60, 0, 0, 0] };
+        let scope = Scope { operation, item: 0, session: 1, own: [60, 0, 0, 0], piece: 4 };
         let mut writer = Writer::new();
         let mut line = Vec::new();
         while let Some(piece) = writer.piece(template, &scope) {

@@ -478,7 +478,7 @@ impl<D> Step<D> {
         self
     }
 
-    /// Repeats the step for each filter.
+    /// Repeats the step for each filter, or for each piece of the file.
     #[must_use]
     pub const fn each(mut self) -> Self {
         self.each = true;
@@ -541,6 +541,8 @@ pub trait Dialect: Sized + 'static {
     /// So long a silence ends a data phase without a length, in milliseconds;
     /// 0 if there are none.
     const DATA_GAP_MS: u32 = 0;
+    /// The most bytes of a file that one step takes; see [`Arg::FilePiece`].
+    const FILE_PIECE: u32 = u32::MAX;
     /// Pause between the slices of a data phase, in milliseconds.
     const SLICE_PAUSE_MS: u32 = 100;
     /// How long a received message may stand still, in milliseconds.

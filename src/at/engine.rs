@@ -459,7 +459,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     fn scope<'a>(&self, operation: &'a Operation<'a>) -> Scope<'a> {
         let own = self.dialect.numbers();
-        Scope { operation, item: self.run.item, session: self.session, own }
+        Scope { operation, item: self.run.item, session: self.session, own, piece: D::FILE_PIECE }
     }
 
     fn step(&self) -> Option<&'static Step<D>> {
@@ -484,14 +484,19 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
         self.dialect.check(&self.scope(operation))?;
         self.check_link(verb)?;
-        let items = u8::try_from(operation.items()).unwrap_or(u8::MAX);
+        let items = u8::try_from(operation.items(D::FILE_PIECE)).unwrap_or(u8::MAX);
         if items == 0 {
             let problem = Problem::Empty;
             return Err(FieldError { field: FieldName::Filters, problem }.into());
         }
-        if usize::from(items) < operation.items() {
+        if usize::from(items) < operation.items(D::FILE_PIECE) {
             let max = usize::from(u8::MAX);
-            return Err(FieldError::too_long(FieldName::Filters, max, operation.items()).into());
+            return Err(FieldError::too_long(
+                FieldName::Filters,
+                max,
+                operation.items(D::FILE_PIECE),
+            )
+            .into());
         }
         self.outcome = None;
         self.pending = Some(verb);
@@ -516,7 +521,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             script: self.dialect.script_of(verb),
             step: 0,
             item: 0,
-            items: u8::try_from(operation.items()).unwrap_or(u8::MAX),
+            items: u8::try_from(operation.items(D::FILE_PIECE)).unwrap_or(u8::MAX),
             tries: 0,
             until: self.now.after_millis(self.dialect.patience_ms(verb)),
             sync: false,

@@ -62,7 +62,7 @@ pub fn advice(code: i32) -> &'static str {
         14 => "the SIM is busy; try again",
         30..=32 | 148 | 149 | 901 => "check antenna, SIM and access point",
         62 | 100 => "the file is not on the modem; store it first",
-        63 => "the file system is full, or the file above 10,240 bytes",
+        63 => "the file system is full",
         765 => "the firmware refused a value; some refuse an empty user name",
         766 => "this firmware does not have that mode",
         797 => "the radio is off (CFUN); bring the modem up first",

@@ -115,7 +115,8 @@ impl Family {
         };
         limits.will_topic = 256;
         limits.will_payload = 1_360;
-        limits.file = 10_240;
+        // In 255 pieces; what the flash holds is less and not told.
+        limits.file = 255 * 10_240;
         limits
     }
 }

@@ -497,6 +497,7 @@ impl Dialect for Luat {
     const TERMINATOR: &'static [u8] = b"\r\n";
     const DATA_ECHO: bool = false;
     const LONGEST_DATA: u32 = 10_240;
+    const FILE_PIECE: u32 = 10_240;
     /// 5 s (manual, MPUBEX).
     const DATA_GAP_MS: u32 = 6_000;
     const STALL_MS: u32 = 3_000;
@@ -879,7 +880,7 @@ mod tests {
         let network = network.credentials(hayes::mqtt::AuthType::Pap, "u", "s3cret").unwrap();
         let operation = Operation::BringUp(&network);
         let mut modem = Luat::new(Settings::new());
-        modem.begin(&Scope { operation: &operation, item: 0, session: 0, own: [0; 4] });
+        modem.begin(&Scope { operation: &operation, item: 0, session: 0, own: [0; 4], piece: 0 });
         assert!(!std::format!("{modem:?}").contains("s3cret"));
     }
 }

@@ -359,8 +359,9 @@ static STORE_STEPS: &[Step<Luat>] = &[
     step(line!("AT+FSCREATE=\"{file}\""), 9).on(IGNORE).when(|modem, _| modem.misses_file()),
     // Ends by itself with `TimeOut` after these 20 s: what is missing then is
     // missing in its size.
-    step(line!("AT+FSWRITE=\"{file}\",0,{file.len},20"), 29)
-        .data(Arg::FileContent)
+    step(line!("AT+FSWRITE=\"{file}\",{file.append},{file.piece.len},20"), 29)
+        .data(Arg::FilePiece)
+        .each()
         .gap(25)
         .when(|modem, _| modem.misses_file()),
     step(line!("AT+FSFLSIZE=\"{file}\""), 9)

@@ -3,8 +3,10 @@
 //! Everything runs on the loopback interface. A real `mosquitto` is used
 //! besides the embedded broker where it is installed.
 
+mod cached;
 mod demo;
 mod exchange;
 mod failures;
 mod support;
+mod tls;
 mod usage;

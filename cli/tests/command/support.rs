@@ -297,12 +297,15 @@ pub fn embedded() -> RunningBroker {
 }
 
 fn mosquitto() -> Option<RunningBroker> {
-    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
-    let program = path.split(':').map(|dir| Path::new(dir).join("mosquitto"));
-    let program = program.into_iter().find(|program| program.is_file())?;
+    mosquitto_with("")
+}
+
+/// `mosquitto`, if it is installed, with more lines in its configuration.
+pub fn mosquitto_with(lines: &str) -> Option<RunningBroker> {
+    let program = installed("mosquitto")?;
     let port = closed_port();
     let config = temporary("mosquitto.conf");
-    let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+    let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\n{lines}");
     std::fs::write(&config, text).expect("a file");
     let mut command = Command::new(program);
     command.arg("-c").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
@@ -314,6 +317,13 @@ fn mosquitto() -> Option<RunningBroker> {
         thread::sleep(Duration::from_millis(5));
     }
     Some(broker)
+}
+
+/// Where a program is, if it is installed.
+pub fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/usr/local/sbin";
+    let program = path.split(':').map(|dir| Path::new(dir).join(name));
+    program.into_iter().find(|program| program.is_file())
 }
 
 /// Another client of the same broker, which knows nothing of modems.

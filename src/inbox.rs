@@ -74,6 +74,8 @@ struct Incoming {
     topic_got: u32,
     payload: u32,
     payload_got: u32,
+    /// How much of both the record has room for.
+    room: u32,
 }
 
 /// `N` bytes of messages and events.
@@ -121,17 +123,18 @@ impl<const N: usize> Inbox<N> {
     pub fn begin(&mut self, session: u8, topic: u32, payload: u32) {
         self.cut(session);
         let kept = u16::try_from(topic).ok();
-        let at = kept.and_then(|topic| {
-            let header =
-                |room| Header { kind: Kind::Open, tag: session, topic, value: payload, room };
+        let placed = kept.and_then(|topic| {
             let whole = u32::from(topic).checked_add(payload)?;
             // What can never fit keeps its topic, to say what was dropped.
             let never = usize::try_from(whole).ok()?.checked_add(HEADER + RESERVE)? > N;
-            self.push(header(if never { topic.into() } else { whole }), RESERVE)
+            let room = if never { topic.into() } else { whole };
+            let header = Header { kind: Kind::Open, tag: session, topic, value: payload, room };
+            Some((self.push(header, RESERVE)?, room))
         });
-        let topic = kept.unwrap_or(0);
+        let (at, room) = placed.unzip();
+        let (topic, room) = (kept.unwrap_or(0), room.unwrap_or(0));
         if let Some(slot) = self.incoming.get_mut(usize::from(session)) {
-            *slot = Some(Incoming { at, topic, topic_got: 0, payload, payload_got: 0 });
+            *slot = Some(Incoming { at, topic, topic_got: 0, payload, payload_got: 0, room });
         }
     }
 
@@ -159,7 +162,7 @@ impl<const N: usize> Inbox<N> {
         let Some(Some(open)) = self.incoming.get_mut(usize::from(session)) else { return };
         let from = u32::from(open.topic).saturating_add(open.payload_got);
         open.payload_got = open.payload_got.saturating_add(length(part));
-        if open.payload_got <= open.payload {
+        if from.saturating_add(length(part)) <= open.room {
             if let Some(at) = open.at {
                 self.fill(at, from, part);
             }
@@ -519,6 +522,22 @@ mod tests {
         let dropped = Dropped { count: 1, bytes: 4000, topic: Some(b"big") };
         assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
         assert_eq!(inbox.front(), None);
+    }
+
+    #[test]
+    fn a_message_without_room_leaves_its_neighbours_alone_in_any_pieces() {
+        for size in [1, 7, 400] {
+            let mut inbox = Inbox::<128>::new();
+            inbox.begin(0, 3, 400);
+            inbox.topic(0, b"big");
+            inbox.urc(b"next");
+            for piece in [b'x'; 400].chunks(size) {
+                inbox.payload(0, piece);
+            }
+            assert_eq!(inbox.front(), Some(Event::Urc(b"next")), "{size}");
+            assert!(!inbox.end(0));
+            assert_eq!(drain(&mut inbox), ["dropped 1 of 400"]);
+        }
     }
 
     #[test]

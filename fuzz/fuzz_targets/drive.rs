@@ -9,10 +9,8 @@ use hayes::{
 };
 use libfuzzer_sys::fuzz_target;
 
-type Modem = hayes_simcom::Machine<64, 512>;
-
 /// Takes all that is due; a single answer never asks for more than this.
-fn drain(modem: &mut Modem, operation: Option<&Operation<'_>>, now: Instant) {
+fn drain(modem: &mut impl Machine, operation: Option<&Operation<'_>>, now: Instant) {
     let mut total = 0;
     while let Some(bytes) = modem.transmit(operation, now) {
         let count = bytes.len();
@@ -24,6 +22,11 @@ fn drain(modem: &mut Modem, operation: Option<&Operation<'_>>, now: Instant) {
 }
 
 fuzz_target!(|bytes: &[u8]| {
+    drive(hayes_simcom::machine::<64, 512>(Default::default()), bytes);
+    drive(hayes_luat::machine::<64, 512>(Default::default()), bytes);
+});
+
+fn drive(mut modem: impl Machine, bytes: &[u8]) {
     let network = Network::new();
     let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
     let publish = Publish::new("t", b"payload").unwrap().qos(QoS::AtLeastOnce);
@@ -36,7 +39,6 @@ fuzz_target!(|bytes: &[u8]| {
         Operation::Status,
         Operation::Disconnect,
     ];
-    let mut modem: Modem = hayes_simcom::machine(Default::default());
     let mut now = 0_u64;
     let mut current: Option<&Operation<'_>> = None;
     // A byte above 0xf0 is something that the host does; the rest is heard.
@@ -73,4 +75,4 @@ fuzz_target!(|bytes: &[u8]| {
         modem.tick(Instant::from_millis(now));
     }
     assert!(modem.is_idle(), "does not come to rest");
-});
+}

@@ -5,11 +5,8 @@
 use hayes::{Instant, Machine};
 use libfuzzer_sys::fuzz_target;
 
-type Modem = hayes_simcom::Machine<64, 512>;
-
-/// What a modem of which nothing is known makes of `bytes` in reads of `size`.
-fn events(bytes: &[u8], size: usize) -> Vec<String> {
-    let mut modem: Modem = hayes_simcom::machine(Default::default());
+/// What a driver makes of `bytes` in reads of `size`.
+fn events(mut modem: impl Machine, bytes: &[u8], size: usize) -> Vec<String> {
     for piece in bytes.chunks(size) {
         modem.receive(piece, Instant::default());
     }
@@ -22,8 +19,19 @@ fn events(bytes: &[u8], size: usize) -> Vec<String> {
     events
 }
 
+fn simcom() -> impl Machine {
+    hayes_simcom::machine::<64, 512>(Default::default()).report_urcs(true)
+}
+
+fn luat() -> impl Machine {
+    hayes_luat::machine::<64, 512>(Default::default()).report_urcs(true)
+}
+
 fuzz_target!(|bytes: &[u8]| {
-    let whole = events(bytes, bytes.len().max(1));
-    assert_eq!(whole, events(bytes, 1));
-    assert_eq!(whole, events(bytes, 7));
+    let whole = events(simcom(), bytes, bytes.len().max(1));
+    assert_eq!(whole, events(simcom(), bytes, 1));
+    assert_eq!(whole, events(simcom(), bytes, 7));
+    let whole = events(luat(), bytes, bytes.len().max(1));
+    assert_eq!(whole, events(luat(), bytes, 1));
+    assert_eq!(whole, events(luat(), bytes, 7));
 });

@@ -84,6 +84,27 @@ struct Run {
     own: bool,
 }
 
+impl Run {
+    /// A run that has not begun.
+    const fn new(verb: Verb, script: u8, items: u8, until: Instant) -> Self {
+        Self {
+            verb,
+            script,
+            step: 0,
+            item: 0,
+            items,
+            tries: 0,
+            until,
+            sync: false,
+            resume: (0, 0, 0),
+            repeated: false,
+            abandoned: false,
+            begun: false,
+            own: false,
+        }
+    }
+}
+
 /// What the engine's own runs are about.
 static OWN: Operation<'static> = Operation::Status;
 
@@ -422,21 +443,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             inbox: Inbox::new(),
             writer: Writer::new(),
             stage: Stage::Idle,
-            run: Run {
-                verb: Verb::Status,
-                script: 0,
-                step: 0,
-                item: 0,
-                items: 1,
-                tries: 0,
-                until: Instant::from_millis(0),
-                sync: false,
-                resume: (0, 0, 0),
-                repeated: false,
-                abandoned: false,
-                begun: false,
-                own: false,
-            },
+            run: Run::new(Verb::Status, 0, 1, Instant::from_millis(0)),
             exchange: Exchange::NONE,
             pending: None,
             outcome: None,
@@ -484,20 +491,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
         self.dialect.check(&self.scope(operation))?;
         self.check_link(verb)?;
-        let items = u8::try_from(operation.items(D::FILE_PIECE)).unwrap_or(u8::MAX);
+        let items = operation.items(D::FILE_PIECE);
         if items == 0 {
             let problem = Problem::Empty;
             return Err(FieldError { field: FieldName::Filters, problem }.into());
         }
-        if usize::from(items) < operation.items(D::FILE_PIECE) {
-            let max = usize::from(u8::MAX);
-            return Err(FieldError::too_long(
-                FieldName::Filters,
-                max,
-                operation.items(D::FILE_PIECE),
-            )
-            .into());
-        }
+        FieldError::at_most(FieldName::Filters, u8::MAX.into(), items)?;
         self.outcome = None;
         self.pending = Some(verb);
         Ok(())
@@ -505,32 +504,21 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     /// Refuses what needs a connection where there is none.
     fn check_link(&self, verb: Verb) -> Result<(), Error> {
-        match (verb, self.link()) {
-            (Verb::Publish | Verb::Subscribe | Verb::Unsubscribe, link) => match link {
-                LinkState::Connected => Ok(()),
-                LinkState::Lost(loss) => Err(Error::Lost(loss)),
-                LinkState::Idle | LinkState::Connecting => Err(Error::NotConnected),
-            },
-            _ => Ok(()),
+        if !matches!(verb, Verb::Publish | Verb::Subscribe | Verb::Unsubscribe) {
+            return Ok(());
+        }
+        match self.link() {
+            LinkState::Connected => Ok(()),
+            LinkState::Lost(loss) => Err(Error::Lost(loss)),
+            LinkState::Idle | LinkState::Connecting => Err(Error::NotConnected),
         }
     }
 
     fn begin(&mut self, verb: Verb, operation: &Operation<'_>) {
-        self.run = Run {
-            verb,
-            script: self.dialect.script_of(verb),
-            step: 0,
-            item: 0,
-            items: u8::try_from(operation.items(D::FILE_PIECE)).unwrap_or(u8::MAX),
-            tries: 0,
-            until: self.now.after_millis(self.dialect.patience_ms(verb)),
-            sync: false,
-            resume: (0, 0, 0),
-            repeated: false,
-            abandoned: false,
-            begun: false,
-            own: false,
-        };
+        let script = self.dialect.script_of(verb);
+        let items = u8::try_from(operation.items(D::FILE_PIECE)).unwrap_or(u8::MAX);
+        let until = self.now.after_millis(self.dialect.patience_ms(verb));
+        self.run = Run::new(verb, script, items, until);
         self.stage = Stage::Ready(None);
         if !self.synced {
             self.synchronize();

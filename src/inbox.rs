@@ -241,7 +241,7 @@ impl<const N: usize> Inbox<N> {
         let room = length(line);
         match self.push(Header { kind: Kind::Urc, tag: 0, topic: 0, value: 0, room }, RESERVE) {
             Some(at) => self.fill(at, 0, line),
-            None => self.missed = self.missed.saturating_add(1),
+            None => self.miss(),
         }
     }
 
@@ -294,8 +294,14 @@ impl<const N: usize> Inbox<N> {
     /// An event without content; counted if even that finds no room.
     fn note(&mut self, kind: Kind, tag: u8, topic: u16, value: u32) {
         if self.push(Header { kind, tag, topic, value, room: 0 }, 0).is_none() {
-            self.missed = self.missed.saturating_add(1);
+            self.miss();
         }
+    }
+
+    /// Something was said that is not here: it found no room, or could not be
+    /// read.
+    pub fn miss(&mut self) {
+        self.missed = self.missed.saturating_add(1);
     }
 
     /// So many messages were received and not kept.

@@ -593,3 +593,16 @@ fn an_ok_too_many_after_a_failure_is_not_the_next_commands() {
     let next = String::from_utf8_lossy(&rig.host[sent..]).into_owned();
     assert!(next.starts_with("AT+CMEE?\r"), "{next}");
 }
+
+#[test]
+fn a_line_too_long_to_be_read_is_announced_once_and_the_stream_stays_in_step() {
+    for chunk in [1, 7, 64, usize::MAX] {
+        let mut rig = connected(Family::A76xx);
+        rig.chunk = chunk;
+        rig.subscribe("#").unwrap();
+        rig.modem.urc(rig.now, &format!("+MSTK: 11,\"{}\"", "D0".repeat(400)));
+        rig.deliver("t", b"next");
+        let missed = Heard::Other("Missed(1)".into());
+        assert_eq!(rig.events(), [missed, message("t", b"next")], "{chunk}");
+    }
+}

@@ -175,7 +175,7 @@ impl Session {
                 let (count, bytes) = (dropped.count, dropped.bytes);
                 warn(format!("{count} messages of {bytes} bytes did not arrive whole {topic}"));
             }
-            Event::Missed(count) => warn(format!("{count} events found no room")),
+            Event::Missed(count) => warn(format!("{count} events found no room or were too long")),
             Event::Urc(line) if self.verbose => warn(line.escape_ascii().to_string()),
             _ => {}
         }

@@ -769,6 +769,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             }
             Frame::Overflow(_) => {
                 self.overflows = self.overflows.saturating_add(1);
+                // Whatever it said is lost, and not in silence.
+                self.inbox.miss();
                 Follow::Nothing
             }
         }

@@ -191,7 +191,8 @@ pub enum Event<'a> {
     Unknown(&'static str),
     /// A line that nobody asked for, where the settings ask for these.
     Urc(&'a [u8]),
-    /// So many events found no room and are missing here.
+    /// So many events are missing here: they found no room, or came in lines
+    /// too long for the line buffer.
     Missed(u32),
 }
 

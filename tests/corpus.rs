@@ -474,7 +474,7 @@ impl<const MARK: u8, const PROMPT: u8, const N: usize> Reader<MARK, PROMPT, N> {
                 Some(Frame::Marked(raw)) => ('M', raw.to_vec()),
                 Some(Frame::Data(data)) => ('D', data.to_vec()),
                 Some(Frame::Prompt) => ('P', vec![PROMPT]),
-                Some(Frame::Overflow(_)) => continue,
+                Some(Frame::Overflow(_) | Frame::Clipped(_)) => continue,
             };
             match kind {
                 'L' => self.line(&bytes),

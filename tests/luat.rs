@@ -626,3 +626,29 @@ fn a_file_longer_than_one_write_takes_is_appended_in_pieces() {
         assert_eq!(data.as_bytes().get(..piece.len()), Some(piece));
     }
 }
+
+#[test]
+fn a_topic_longer_than_the_line_buffer_does_not_let_its_payload_out() {
+    let payload = b"\r\nCLOSED\r\n\r\nRDY\r\n+MSUB: \"t\",1 byte,x\r\n";
+    for length in 30..400 {
+        let topic = "t,\"/".repeat(length);
+        let mut bytes = format!("\r\n+MSUB: \"{topic}\",{} byte,", payload.len()).into_bytes();
+        bytes.extend_from_slice(payload);
+        bytes.extend_from_slice(b"\r\n+CGEV: ME DETACH\r\n");
+        for chunk in [1, 7, 64, usize::MAX] {
+            let mut driver = hayes_luat::machine::<64, 512>(Settings::new());
+            for piece in bytes.chunks(chunk) {
+                driver.receive(piece, hayes::Instant::default());
+            }
+            let mut events = Vec::new();
+            while let Some(event) = driver.event() {
+                events.push(format!("{event:?}"));
+            }
+            let dropped =
+                format!("Dropped(Dropped {{ count: 1, bytes: {}, topic: None }})", payload.len());
+            assert_eq!(events.len(), 2, "{length} {chunk} {events:?}");
+            assert!(events.contains(&dropped), "{length} {chunk} {events:?}");
+            assert!(events.contains(&"NetworkLost".to_owned()), "{length} {chunk} {events:?}");
+        }
+    }
+}

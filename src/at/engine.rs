@@ -762,7 +762,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 Follow::Nothing
             }
             Frame::Line(raw) => self.line(raw),
-            Frame::Marked(raw) => self.marked(raw),
+            Frame::Marked(raw) => self.marked(raw, false),
+            Frame::Clipped(raw) => self.marked(raw, true),
             Frame::Prompt => {
                 self.prompted();
                 Follow::Nothing
@@ -785,13 +786,20 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
     }
 
-    fn marked(&mut self, raw: &[u8]) -> Follow {
+    /// Data may follow here. Of a clipped line the topic is not known, and its
+    /// message is counted only.
+    fn marked(&mut self, raw: &[u8], clipped: bool) -> Follow {
         if !D::may_be_inline(raw) {
             return Follow::IgnoreMarks;
         }
         let Some(Urc::Message { session, topic, payload }) = D::inline(raw) else {
             return Follow::Nothing;
         };
+        if clipped {
+            self.inbox.count_dropped(1, payload);
+            self.sink = Sink::Nowhere;
+            return Follow::Inline(payload);
+        }
         let topic_len = u32::try_from(topic.len()).unwrap_or(u32::MAX);
         self.inbox.begin(session, topic_len, payload);
         self.inbox.topic(session, topic);

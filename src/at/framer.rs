@@ -8,7 +8,9 @@
 //!    exist. So `AT\r\r\nOK\r\n` is `AT` and `OK`, and a bare LF splits.
 //! 2. NULs before a line are noise (a changing baud rate) and are skipped.
 //! 3. A line that outgrows the buffer is swallowed to its real end and gives
-//!    one overflow with its length.
+//!    one overflow with its length. As long as data may follow inside it, its
+//!    beginning and its latest bytes are kept, so that they are not taken for
+//!    lines.
 //! 4. Counted data begins after the line end (one CR LF pair at most) or right
 //!    after the mark, is never scanned, and ends by its count alone.
 //! 5. A prompt is one only as the first byte of a line and only while armed.
@@ -27,6 +29,9 @@ pub enum Frame<'a> {
     /// [`Framer::expect_inline`] if data follow here, with
     /// [`Framer::ignore_marks`] if this line cannot have any, or with nothing.
     Marked(&'a [u8]),
+    /// The same of a line that is too long for the buffer: its beginning and
+    /// what stands before the mark, the middle is missing.
+    Clipped(&'a [u8]),
     /// The prompt that was armed.
     Prompt,
     /// Some of the counted data. Never empty.
@@ -60,6 +65,8 @@ pub struct Framer<const N: usize> {
     inside: bool,
     /// The last line ended with CR, so that an LF belongs to its end.
     after_cr: bool,
+    /// So many bytes in the middle of the line were not kept.
+    clipped: u32,
     /// A blank here belongs to the prompt.
     after_prompt: bool,
     prompt: Option<u8>,
@@ -77,6 +84,7 @@ impl<const N: usize> Framer<N> {
             taken: false,
             inside: false,
             after_cr: false,
+            clipped: 0,
             after_prompt: false,
             prompt: None,
             mark,
@@ -112,6 +120,9 @@ impl<const N: usize> Framer<N> {
     /// The line that is being read has no data in it; its marks are content.
     pub fn ignore_marks(&mut self) {
         self.marks = false;
+        if self.clipped > 0 {
+            self.state = State::Overflow(self.length(&[]));
+        }
     }
 
     /// How many announced bytes have not come yet.
@@ -218,6 +229,7 @@ impl<const N: usize> Framer<N> {
     fn begin_content(&mut self) {
         self.line.clear();
         self.marks = true;
+        self.clipped = 0;
     }
 
     /// Skips line ends and noise before a line; `true` at the prompt.
@@ -247,7 +259,7 @@ impl<const N: usize> Framer<N> {
             *input = &[];
             self.inside = self.append(bytes);
             if !self.inside {
-                self.state = State::Overflow(length(self.line.len(), bytes));
+                self.state = State::Overflow(self.length(bytes));
             }
             return None;
         };
@@ -255,26 +267,28 @@ impl<const N: usize> Framer<N> {
         let (end, rest) = rest.split_first()?;
         *input = rest;
         if *end != CR && *end != LF {
-            let length = length(self.line.len(), part).saturating_add(1);
-            if !self.append(part) || !self.append(&[*end]) {
-                return self.read_overflow(input, length);
-            }
-            return Some(Frame::Marked(&self.line));
+            // Where marks count, something of the line is always kept.
+            self.append(part);
+            self.append(&[*end]);
+            let clipped = self.clipped > 0;
+            let line = &self.line;
+            return Some(if clipped { Frame::Clipped(line) } else { Frame::Marked(line) });
         }
         self.after_cr = *end == CR;
         if self.after_cr && rest.first() == Some(&LF) {
             self.after_cr = false;
             *input = rest.get(1..).unwrap_or_default();
         }
-        if self.line.is_empty() && part.len() <= N {
-            self.marks = true;
-            return Some(Frame::Line(part));
-        }
-        if !self.append(part) {
-            let length = length(self.line.len(), part);
+        let length = self.length(part);
+        if self.clipped > 0 || self.line.len().saturating_add(part.len()) > N {
             self.begin_line();
             return Some(Frame::Overflow(length));
         }
+        if self.line.is_empty() {
+            self.marks = true;
+            return Some(Frame::Line(part));
+        }
+        self.append(part);
         self.taken = true;
         Some(Frame::Line(&self.line))
     }
@@ -290,11 +304,53 @@ impl<const N: usize> Framer<N> {
         Some(Frame::Overflow(length))
     }
 
-    /// Keeps `part`; `false`, and nothing kept, if it does not fit.
+    /// Keeps `part`; `false` if it does not fit. Where data may follow in the
+    /// line, room is made in its middle.
+    #[inline]
     fn append(&mut self, part: &[u8]) -> bool {
-        self.line.extend_from_slice(part).is_ok()
+        self.line.extend_from_slice(part).is_ok() || self.append_clipping(part)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn append_clipping(&mut self, part: &[u8]) -> bool {
+        if self.mark.is_none() || !self.marks || N < SMALLEST_CLIP {
+            return false;
+        }
+        let mut rest = part;
+        while !rest.is_empty() {
+            if self.line.is_full() {
+                self.clip();
+            }
+            let room = N.saturating_sub(self.line.len());
+            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            let _ = self.line.extend_from_slice(now);
+            rest = later;
+        }
+        true
+    }
+
+    /// Drops an eighth of the buffer behind its first half.
+    fn clip(&mut self) {
+        let (from, gap) = (N / 2, N / 8);
+        let to = from.saturating_add(gap);
+        let end = self.line.len();
+        if to <= end {
+            self.line.copy_within(to..end, from);
+            self.line.truncate(end.saturating_sub(gap));
+            self.clipped = self.clipped.saturating_add(u32::try_from(gap).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// How long the line is with `part`.
+    fn length(&self, part: &[u8]) -> u32 {
+        let kept = self.line.len().saturating_add(part.len());
+        self.clipped.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX))
     }
 }
+
+/// A buffer below this is too small for anything to stay in its middle.
+const SMALLEST_CLIP: usize = 16;
 
 const WORD: usize = size_of::<usize>();
 /// A one, and the highest bit, in each byte of a word.
@@ -344,10 +400,6 @@ fn take_data<'a>(input: &mut &'a [u8], left: u32) -> Option<(&'a [u8], u32)> {
     Some((data, left.saturating_sub(u32::try_from(wanted).unwrap_or(u32::MAX))))
 }
 
-fn length(kept: usize, part: &[u8]) -> u32 {
-    u32::try_from(kept.saturating_add(part.len())).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;
@@ -378,7 +430,7 @@ mod tests {
                         said.push(('L', line.to_vec()));
                         announce = count(b'D', line).map(|n| (false, n));
                     }
-                    Some(Frame::Marked(line)) => {
+                    Some(Frame::Marked(line) | Frame::Clipped(line)) => {
                         announce = count(b'I', line.split_last().unwrap().1).map(|n| (true, n));
                     }
                     Some(Frame::Prompt) => said.push(('P', Vec::new())),

@@ -420,6 +420,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             },
             Frame::Line(raw) => return self.line(raw, seen),
             Frame::Marked(raw) => return self.marked(raw, seen),
+            // What was kept of the line is not enough for a message.
+            Frame::Clipped(_) => return Follow::IgnoreMarks,
             Frame::Prompt => self.prompted(),
             Frame::Overflow(length) => {
                 self.release(seen);

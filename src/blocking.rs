@@ -6,15 +6,17 @@
 //! [`Clock::idle`], which may sleep until an interrupt, feed a watchdog, or do
 //! nothing.
 
+use core::mem;
+
 use embedded_io::{Read, ReadReady, Write};
 
 use crate::{
-    client::ClientError,
+    client::{ClientError, EMPTY_READS},
     clock::Instant,
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
-        Assurance, ConnectOptions, Credential, Error, Event, LinkState, Network, Publish, QoS,
-        Status, Subscription, TopicFilter,
+        Assurance, ConnectOptions, Credential, Error, Event, Granted, LinkState, Network, Publish,
+        QoS, Session, Status, Subscription, TopicFilter,
     },
 };
 
@@ -40,6 +42,9 @@ pub struct Client<T, C, M> {
     transport: T,
     clock: C,
     machine: M,
+    /// Whether the machine was told that the transport is a new one.
+    opened: bool,
+    empty_reads: u8,
     buffer: [u8; READ],
 }
 
@@ -51,12 +56,19 @@ where
 {
     /// A client that has not said anything yet.
     pub const fn new(transport: T, clock: C, machine: M) -> Self {
-        Self { transport, clock, machine, buffer: [0; READ] }
+        Self { transport, clock, machine, opened: false, empty_reads: 0, buffer: [0; READ] }
     }
 
     /// The machine, to see what it knows.
     pub const fn machine(&self) -> &M {
         &self.machine
+    }
+
+    /// As [`Client::replace_transport`](crate::Client::replace_transport).
+    pub fn replace_transport(&mut self, transport: T) -> T {
+        self.opened = false;
+        self.empty_reads = 0;
+        mem::replace(&mut self.transport, transport)
     }
 
     /// The state of the connection.
@@ -85,11 +97,15 @@ where
     ///
     /// # Errors
     /// The same.
-    pub fn connect(&mut self, options: &ConnectOptions<'_>) -> Result<(), ClientError<T::Error>> {
+    pub fn connect(
+        &mut self,
+        options: &ConnectOptions<'_>,
+    ) -> Result<Session, ClientError<T::Error>> {
         for (kind, content) in options.files() {
             self.store(kind, content)?;
         }
-        self.run(&Operation::Connect(options))
+        self.run(&Operation::Connect(options))?;
+        Ok(self.machine.session())
     }
 
     /// As [`MqttClient::publish`](crate::MqttClient::publish).
@@ -105,7 +121,7 @@ where
     ///
     /// # Errors
     /// The same.
-    pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<(), ClientError<T::Error>> {
+    pub fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<Granted, ClientError<T::Error>> {
         self.subscribe_all(&[Subscription::new(filter, qos)?])
     }
 
@@ -116,8 +132,9 @@ where
     pub fn subscribe_all(
         &mut self,
         filters: &[Subscription<'_>],
-    ) -> Result<(), ClientError<T::Error>> {
-        self.run(&Operation::Subscribe(filters))
+    ) -> Result<Granted, ClientError<T::Error>> {
+        self.run(&Operation::Subscribe(filters))?;
+        Ok(self.machine.granted())
     }
 
     /// As [`MqttClient::unsubscribe`](crate::MqttClient::unsubscribe).
@@ -162,6 +179,7 @@ where
     /// # Errors
     /// Of the transport only.
     pub fn next_event(&mut self) -> Result<Event<'_>, ClientError<T::Error>> {
+        self.open();
         while !self.machine.has_event() {
             self.turn(None)?;
         }
@@ -173,6 +191,7 @@ where
     /// # Errors
     /// Of the transport only.
     pub fn poll_event(&mut self) -> Result<Option<Event<'_>>, ClientError<T::Error>> {
+        self.open();
         while !self.machine.has_event() && self.transport.read_ready().map_err(failed)? {
             self.turn(None)?;
         }
@@ -181,6 +200,7 @@ where
 
     /// Runs one operation to its end.
     fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<T::Error>> {
+        self.open();
         self.machine.start(operation, self.clock.now())?;
         loop {
             if let Err(error) = self.turn(Some(operation)) {
@@ -193,8 +213,25 @@ where
         }
     }
 
-    /// Writes what is due, takes what has come in, tells the time.
+    /// Tells the machine of a new transport, once.
+    fn open(&mut self) {
+        if !self.opened {
+            self.opened = true;
+            self.machine.opened();
+        }
+    }
+
+    /// One turn of the pump; tells the machine if it was the last.
     fn turn(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
+        let done = self.carry(operation);
+        if done.is_err() {
+            self.machine.closed();
+        }
+        done
+    }
+
+    /// Writes what is due, takes what has come in, tells the time.
+    fn carry(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
         let mut wrote = false;
         while let Some(bytes) = self.machine.transmit(operation, self.clock.now()) {
             let bytes = bytes.get(..WRITE).unwrap_or(bytes);
@@ -222,9 +259,18 @@ where
             return Ok(false);
         }
         let count = self.transport.read(&mut self.buffer).map_err(failed)?;
+        if count == 0 {
+            self.empty_reads = self.empty_reads.saturating_add(1);
+            return if self.empty_reads < EMPTY_READS {
+                Ok(false)
+            } else {
+                Err(ClientError::Closed)
+            };
+        }
+        self.empty_reads = 0;
         let bytes = self.buffer.get(..count).unwrap_or_default();
         self.machine.receive(bytes, self.clock.now());
-        Ok(count > 0)
+        Ok(true)
     }
 }
 

@@ -15,6 +15,7 @@
 use core::{
     fmt,
     future::{Future, poll_fn},
+    mem,
     pin::{Pin, pin},
     task::Poll,
 };
@@ -25,8 +26,8 @@ use crate::{
     clock::{Clock, Instant},
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
-        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, FieldError, Limits,
-        LinkState, Network, Publish, QoS, Status, Subscription, TopicFilter,
+        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, FieldError, Granted,
+        Limits, LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
     },
 };
 
@@ -36,7 +37,7 @@ const READ: usize = 64;
 const WRITE: usize = 256;
 /// Some UART drivers return an empty read now and then. So many in a row are
 /// the end of the stream.
-const EMPTY_READS: u8 = 3;
+pub(crate) const EMPTY_READS: u8 = 3;
 
 /// Why a call to a client failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +78,8 @@ pub trait MqttClient {
     async fn bring_up(&mut self, network: &Network<'_>) -> Result<(), ClientError<Self::Error>>;
 
     /// Connects to a broker, storing certificates first where they are
-    /// missing. What is left of an earlier session is torn down.
+    /// missing. What is left of an earlier session is torn down. Says whether
+    /// the broker had kept the session, where the modem passes that on.
     ///
     /// # Errors
     /// [`Error::Field`] and [`Error::Unsupported`] before any byte was sent;
@@ -85,7 +87,7 @@ pub trait MqttClient {
     async fn connect(
         &mut self,
         options: &ConnectOptions<'_>,
-    ) -> Result<(), ClientError<Self::Error>>;
+    ) -> Result<Session, ClientError<Self::Error>>;
 
     /// Publishes a message and says what its success proves.
     ///
@@ -97,15 +99,16 @@ pub trait MqttClient {
         publish: &Publish<'_>,
     ) -> Result<Assurance, ClientError<Self::Error>>;
 
-    /// Subscribes to filters, each with its own QoS.
+    /// Subscribes to filters, each with its own QoS. Says what was granted,
+    /// where the modem passes that on.
     ///
     /// # Errors
-    /// As [`publish`](Self::publish). If one of several was refused, those
-    /// before it may stand.
+    /// As [`publish`](Self::publish). If one of several was refused, others
+    /// may stand.
     async fn subscribe_all(
         &mut self,
         filters: &[Subscription<'_>],
-    ) -> Result<(), ClientError<Self::Error>>;
+    ) -> Result<Granted, ClientError<Self::Error>>;
 
     /// Unsubscribes from filters.
     ///
@@ -121,7 +124,11 @@ pub trait MqttClient {
     /// # Errors
     /// As [`subscribe_all`](Self::subscribe_all), and [`Error::Field`] if
     /// `filter` is none.
-    async fn subscribe(&mut self, filter: &str, qos: QoS) -> Result<(), ClientError<Self::Error>> {
+    async fn subscribe(
+        &mut self,
+        filter: &str,
+        qos: QoS,
+    ) -> Result<Granted, ClientError<Self::Error>> {
         let filter = Subscription::new(filter, qos)?;
         self.subscribe_all(&[filter]).await
     }
@@ -171,6 +178,8 @@ pub struct Client<R, W, C, M> {
     writer: W,
     clock: C,
     machine: M,
+    /// Whether the machine was told that the transport is a new one.
+    opened: bool,
     buffer: [u8; READ],
 }
 
@@ -183,12 +192,19 @@ where
 {
     /// A client that has not said anything yet.
     pub const fn new(reader: R, writer: W, clock: C, machine: M) -> Self {
-        Self { reader, writer, clock, machine, buffer: [0; READ] }
+        Self { reader, writer, clock, machine, opened: false, buffer: [0; READ] }
     }
 
     /// The machine, to see what it knows.
     pub const fn machine(&self) -> &M {
         &self.machine
+    }
+
+    /// Goes on with another transport: a port that was opened again, a new
+    /// connection. What the machine knows stays; returns the old halves.
+    pub fn replace_transport(&mut self, reader: R, writer: W) -> (R, W) {
+        self.opened = false;
+        (mem::replace(&mut self.reader, reader), mem::replace(&mut self.writer, writer))
     }
 
     /// Chooses the session that the following calls are about, on modems with
@@ -222,8 +238,17 @@ where
 
     /// Runs one operation to its end.
     async fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<R::Error>> {
+        self.open();
         self.machine.start(operation, self.clock.now())?;
         self.pump(Some(operation)).await
+    }
+
+    /// Tells the machine of a new transport, once.
+    fn open(&mut self) {
+        if !self.opened {
+            self.opened = true;
+            self.machine.opened();
+        }
     }
 
     /// Carries bytes and time to and from the machine until the operation has
@@ -232,7 +257,18 @@ where
         &mut self,
         operation: Option<&Operation<'_>>,
     ) -> Result<(), ClientError<R::Error>> {
-        let Self { reader, writer, clock, machine, buffer } = self;
+        let done = self.carry(operation).await;
+        if matches!(done, Err(ClientError::Transport(_) | ClientError::Closed)) {
+            self.machine.closed();
+        }
+        done
+    }
+
+    async fn carry(
+        &mut self,
+        operation: Option<&Operation<'_>>,
+    ) -> Result<(), ClientError<R::Error>> {
+        let Self { reader, writer, clock, machine, buffer, .. } = self;
         let mut lease = Lease { machine, unsure: 0, held: true };
         let mut empty_reads = 0_u8;
         loop {
@@ -394,11 +430,15 @@ where
         self.run(&Operation::BringUp(network)).await
     }
 
-    async fn connect(&mut self, options: &ConnectOptions<'_>) -> Result<(), ClientError<R::Error>> {
+    async fn connect(
+        &mut self,
+        options: &ConnectOptions<'_>,
+    ) -> Result<Session, ClientError<R::Error>> {
         for (kind, content) in options.files() {
             self.store(kind, content).await?;
         }
-        self.run(&Operation::Connect(options)).await
+        self.run(&Operation::Connect(options)).await?;
+        Ok(self.machine.session())
     }
 
     async fn publish(&mut self, publish: &Publish<'_>) -> Result<Assurance, ClientError<R::Error>> {
@@ -409,8 +449,9 @@ where
     async fn subscribe_all(
         &mut self,
         filters: &[Subscription<'_>],
-    ) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::Subscribe(filters)).await
+    ) -> Result<Granted, ClientError<R::Error>> {
+        self.run(&Operation::Subscribe(filters)).await?;
+        Ok(self.machine.granted())
     }
 
     async fn unsubscribe_all(
@@ -425,6 +466,7 @@ where
     }
 
     async fn next_event(&mut self) -> Result<Event<'_>, ClientError<R::Error>> {
+        self.open();
         if !self.machine.has_event() {
             self.pump(None).await?;
         }

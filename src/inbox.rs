@@ -7,7 +7,7 @@
 
 use crate::{
     machine::Verb,
-    mqtt::{Dropped, Event, Loss, Message},
+    mqtt::{Delivery, Dropped, Event, Loss, Message, QoS},
 };
 
 const HEADER: usize = 12;
@@ -34,10 +34,11 @@ enum Kind {
     DroppedMany,
     Unknown,
     Urc,
+    Undelivered,
     Missed,
 }
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind::Wrap,
     Kind::Dead,
     Kind::Open,
@@ -49,13 +50,14 @@ const KINDS: [Kind; 12] = [
     Kind::DroppedMany,
     Kind::Unknown,
     Kind::Urc,
+    Kind::Undelivered,
     Kind::Missed,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Header {
     kind: Kind,
-    /// Session, verb, or kind of loss.
+    /// Session and delivery, or verb.
     tag: u8,
     /// Length of the topic, or kind of loss.
     topic: u16,
@@ -121,6 +123,22 @@ impl<const N: usize> Inbox<N> {
 
     /// Makes room for a message of `session`. One that was open is cut short.
     pub fn begin(&mut self, session: u8, topic: u32, payload: u32) {
+        self.begin_tagged(session, session, topic, payload);
+    }
+
+    /// The same for a message of whose delivery more is known.
+    pub fn begin_delivery(&mut self, delivery: Delivery, topic: u32, payload: u32) {
+        self.begin_tagged(0, delivery_tag(delivery), topic, payload);
+    }
+
+    /// The same for one of two messages that come in mixed; `payload` is how
+    /// long it may get.
+    pub fn begin_slot(&mut self, slot: u8, topic: &[u8], payload: u32) {
+        self.begin_tagged(slot, 0, length(topic), payload);
+        self.topic(slot, topic);
+    }
+
+    fn begin_tagged(&mut self, session: u8, tag: u8, topic: u32, payload: u32) {
         self.cut(session);
         let kept = u16::try_from(topic).ok();
         let placed = kept.and_then(|topic| {
@@ -128,7 +146,7 @@ impl<const N: usize> Inbox<N> {
             // What can never fit keeps its topic, to say what was dropped.
             let never = usize::try_from(whole).ok()?.checked_add(HEADER + RESERVE)? > N;
             let room = if never { topic.into() } else { whole };
-            let header = Header { kind: Kind::Open, tag: session, topic, value: payload, room };
+            let header = Header { kind: Kind::Open, tag, topic, value: payload, room };
             Some((self.push(header, RESERVE)?, room))
         });
         let (at, room) = placed.unzip();
@@ -169,6 +187,50 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
+    /// Puts a part of the payload of the message in `slot` where it belongs,
+    /// in any order; nothing if it would not lie within.
+    pub fn place(&mut self, slot: u8, offset: u32, part: &[u8]) {
+        let Some(Some(open)) = self.incoming.get_mut(usize::from(slot)) else { return };
+        let Some(end) = offset.checked_add(length(part)).filter(|end| *end <= open.payload) else {
+            return;
+        };
+        open.payload_got = open.payload_got.max(end);
+        let from = u32::from(open.topic).saturating_add(offset);
+        if u32::from(open.topic).saturating_add(end) <= open.room {
+            if let Some(at) = open.at {
+                self.fill(at, from, part);
+            }
+        }
+    }
+
+    /// The payload of the message in `slot` up to the last byte that was
+    /// [placed](Self::place), if it was kept.
+    #[must_use]
+    pub fn placed(&self, slot: u8) -> Option<&[u8]> {
+        let open = self.incoming.get(usize::from(slot))?.as_ref()?;
+        let at = open.at?;
+        let end = u32::from(open.topic).saturating_add(open.payload_got);
+        if end > open.room {
+            return None;
+        }
+        self.ring.get(after(at, open.topic.into())..after(at, end))
+    }
+
+    /// The message in `slot` has no more payload than was placed, less the
+    /// last `trim` bytes; `true` if it can be delivered.
+    pub fn end_placed(&mut self, slot: u8, trim: u32) -> bool {
+        if let Some(Some(open)) = self.incoming.get_mut(usize::from(slot)) {
+            let payload = open.payload_got.saturating_sub(trim);
+            open.payload = payload;
+            open.payload_got = payload;
+            // The record keeps the room it took; only less of it is lent.
+            if let Some((at, header)) = open.at.and_then(|at| Some((at, self.header(at)?))) {
+                self.write_header(at, Header { value: payload, ..header });
+            }
+        }
+        self.end(slot)
+    }
+
     /// The message of `session` is complete; `true` if it can be delivered.
     pub fn end(&mut self, session: u8) -> bool {
         let Some(open) = self.incoming.get_mut(usize::from(session)).and_then(Option::take) else {
@@ -181,7 +243,7 @@ impl<const N: usize> Inbox<N> {
             self.count_dropped(1, open.payload);
             return false;
         };
-        let kept = header.room == u32::from(open.topic).saturating_add(open.payload);
+        let kept = header.room >= u32::from(open.topic).saturating_add(open.payload);
         if topic_whole && kept && open.payload_got == open.payload {
             self.set_kind(at, Kind::Message);
             self.ready = self.ready.saturating_add(1);
@@ -216,6 +278,7 @@ impl<const N: usize> Inbox<N> {
             Loss::Restart => (3, None),
             Loss::NoResult => (4, None),
             Loss::Found(code) => (5, Some(code)),
+            Loss::Protocol => (6, None),
         };
         let value = code.unwrap_or(i32::MIN).cast_unsigned();
         self.note(Kind::Lost, session, kind, value);
@@ -238,9 +301,18 @@ impl<const N: usize> Inbox<N> {
 
     /// A line that nobody asked for.
     pub fn urc(&mut self, line: &[u8]) {
-        let room = length(line);
-        match self.push(Header { kind: Kind::Urc, tag: 0, topic: 0, value: 0, room }, RESERVE) {
-            Some(at) => self.fill(at, 0, line),
+        self.text(Kind::Urc, line);
+    }
+
+    /// A message that was handed over will not be delivered, for this reason.
+    pub fn undelivered(&mut self, reason: &[u8]) {
+        self.text(Kind::Undelivered, reason);
+    }
+
+    fn text(&mut self, kind: Kind, text: &[u8]) {
+        let room = length(text);
+        match self.push(Header { kind, tag: 0, topic: 0, value: 0, room }, RESERVE) {
+            Some(at) => self.fill(at, 0, text),
             None => self.miss(),
         }
     }
@@ -274,7 +346,11 @@ impl<const N: usize> Inbox<N> {
         let body = self.body(at, header);
         let (topic, payload) = body.split_at_checked(header.topic.into()).unwrap_or((body, &[]));
         match header.kind {
-            Kind::Message => Event::Message(Message { session: header.tag, topic, payload }),
+            Kind::Message => {
+                let payload = payload.get(..header.value as usize).unwrap_or(payload);
+                let (session, delivery) = (header.tag & SESSION, delivery(header.tag));
+                Event::Message(Message { session, topic, payload, delivery })
+            }
             Kind::Lost => Event::Lost { session: header.tag, loss: loss(header) },
             Kind::NetworkLost => Event::NetworkLost,
             Kind::Restarted => Event::Restarted,
@@ -287,6 +363,7 @@ impl<const N: usize> Inbox<N> {
             }
             Kind::Unknown => Event::Unknown(Verb::name_of(header.tag)),
             Kind::Urc => Event::Urc(body),
+            Kind::Undelivered => Event::Undelivered(body),
             Kind::Missed | Kind::Wrap | Kind::Dead | Kind::Open => Event::Missed(header.value),
         }
     }
@@ -449,6 +526,27 @@ impl<const N: usize> Inbox<N> {
     }
 }
 
+/// The bits of a message's tag: its session, and how it was delivered.
+const SESSION: u8 = 1;
+const KNOWN: u8 = 1 << 1;
+const RETAINED: u8 = 1 << 2;
+const DUPLICATE: u8 = 1 << 3;
+const QOS_SHIFT: u32 = 4;
+
+fn delivery_tag(delivery: Delivery) -> u8 {
+    let Delivery { qos, retained, duplicate } = delivery;
+    let flag = |yes, bit| if yes { bit } else { 0 };
+    KNOWN
+        | flag(retained, RETAINED)
+        | flag(duplicate, DUPLICATE)
+        | qos.level().wrapping_shl(QOS_SHIFT)
+}
+
+fn delivery(tag: u8) -> Option<Delivery> {
+    let qos = QoS::from_level(tag.wrapping_shr(QOS_SHIFT)).filter(|_| tag & KNOWN != 0)?;
+    Some(Delivery { qos, retained: tag & RETAINED != 0, duplicate: tag & DUPLICATE != 0 })
+}
+
 /// Where the byte `offset` behind the header at `at` lies.
 const fn after(at: usize, offset: u32) -> usize {
     at.saturating_add(HEADER).saturating_add(offset as usize)
@@ -467,6 +565,7 @@ fn loss(header: Header) -> Loss {
         2 => Loss::Network,
         3 => Loss::Restart,
         4 => Loss::NoResult,
+        6 => Loss::Protocol,
         _ => Loss::Found(code),
     }
 }
@@ -590,6 +689,54 @@ mod tests {
         inbox.payload(0, b"00");
         assert!(inbox.end(0));
         assert_eq!(drain(&mut inbox), ["a=2"]);
+    }
+
+    #[test]
+    fn how_a_message_was_delivered_is_kept_with_it() {
+        for qos in [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce] {
+            for (retained, duplicate) in [(false, false), (true, false), (false, true)] {
+                let mut inbox = Inbox::<96>::new();
+                let told = Delivery { qos, retained, duplicate };
+                inbox.begin_delivery(told, 1, 1);
+                inbox.topic(0, b"t");
+                inbox.payload(0, b"x");
+                assert!(inbox.end(0));
+                let Some(Event::Message(message)) = inbox.front() else { panic!() };
+                assert_eq!((message.session, message.delivery), (0, Some(told)));
+            }
+        }
+    }
+
+    #[test]
+    fn two_messages_may_come_in_mixed_in_any_order_and_shorter_than_feared() {
+        let mut inbox = Inbox::<256>::new();
+        inbox.begin_slot(0, b"a", 20);
+        inbox.begin_slot(1, b"b", 30);
+        inbox.place(0, 3, b"lo..");
+        inbox.place(1, 0, b"hi..");
+        inbox.place(0, 0, b"hel");
+        inbox.place(0, 18, b"beyond");
+        inbox.place(0, u32::MAX, b"x");
+        assert_eq!(inbox.placed(0), Some(b"hello..".as_slice()));
+        assert!(inbox.end_placed(0, 2));
+        assert!(inbox.end_placed(1, 2));
+        let Some(Event::Message(message)) = inbox.front() else { panic!() };
+        assert_eq!((message.topic, message.payload), (b"a".as_slice(), b"hello".as_slice()));
+        let Some(Event::Message(message)) = inbox.front() else { panic!() };
+        assert_eq!((message.topic, message.payload), (b"b".as_slice(), b"hi".as_slice()));
+    }
+
+    #[test]
+    fn a_placed_message_that_can_never_fit_is_announced_with_its_topic() {
+        let mut inbox = Inbox::<128>::new();
+        inbox.begin_slot(1, b"big", 4_000);
+        for at in 0..40 {
+            inbox.place(1, at * 100, &[0; 100]);
+        }
+        assert_eq!(inbox.placed(1), None);
+        assert!(!inbox.end_placed(1, 2));
+        let dropped = Dropped { count: 1, bytes: 3_998, topic: Some(b"big") };
+        assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
     }
 
     #[test]

@@ -16,8 +16,8 @@ use crate::{
     clock::Instant,
     mqtt::{
         Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Feature, Field,
-        FieldError, Limits, LinkState, Network, Problem, Publish, QoS, Status, Subscription,
-        TopicFilter,
+        FieldError, Granted, Limits, LinkState, Network, Problem, Publish, QoS, Session, Status,
+        Subscription, TopicFilter,
     },
 };
 
@@ -317,6 +317,23 @@ pub trait Machine {
 
     /// What is known of the modem by now; [`Operation::Status`] asks it.
     fn status(&self) -> Status;
+
+    /// Whether the broker had kept the session, by the last connect.
+    fn session(&self) -> Session {
+        Session::Unknown
+    }
+
+    /// What was granted by the last subscribe.
+    fn granted(&self) -> Granted {
+        Granted::UNKNOWN
+    }
+
+    /// The transport is a new one, and what was under way on the old one is
+    /// void. Matters where the transport is the connection, as with TCP.
+    fn opened(&mut self) {}
+
+    /// The transport has ended or failed; nothing more will pass.
+    fn closed(&mut self) {}
 }
 
 impl<M: Machine + ?Sized> Machine for &mut M {
@@ -390,5 +407,21 @@ impl<M: Machine + ?Sized> Machine for &mut M {
 
     fn status(&self) -> Status {
         M::status(self)
+    }
+
+    fn session(&self) -> Session {
+        M::session(self)
+    }
+
+    fn granted(&self) -> Granted {
+        M::granted(self)
+    }
+
+    fn opened(&mut self) {
+        M::opened(self);
+    }
+
+    fn closed(&mut self) {
+        M::closed(self);
     }
 }

@@ -115,6 +115,8 @@ pub enum Field {
     User,
     /// Password for the broker.
     Password,
+    /// Port of the broker.
+    Port,
     /// Keep-alive interval, in seconds.
     KeepAlive,
     /// Topic of the last will.
@@ -149,6 +151,7 @@ impl Field {
             Self::Host => "host",
             Self::User => "user",
             Self::Password => "password",
+            Self::Port => "port",
             Self::KeepAlive => "keep-alive",
             Self::WillTopic => "will topic",
             Self::WillPayload => "will payload",
@@ -202,6 +205,20 @@ pub enum Problem {
     /// A filter whose `+` or `#` does not fill its level, or `#` not the last.
     #[error("has a wildcard that does not fill its level, or levels after `#`")]
     BadWildcard,
+    /// Only one value is possible.
+    #[error("is {actual}, but can only be {only}")]
+    MustBe {
+        /// The one value.
+        only: u32,
+        /// What was asked for.
+        actual: u32,
+    },
+    /// A topic that is not among those provisioned for this modem.
+    #[error("is not provisioned for this modem")]
+    NotProvisioned,
+    /// A name that several provisioned topics have.
+    #[error("names several provisioned topics")]
+    Ambiguous,
     /// Not of the form that the field asks for.
     #[error("is malformed")]
     Malformed,
@@ -305,6 +322,16 @@ pub enum Error {
     /// The backend cannot do it. No byte was sent.
     #[error("not supported by this modem: {0}")]
     Unsupported(Feature),
+    /// The transport carried a connection before, and MQTT wants a new one for
+    /// each. No byte was sent.
+    #[error("this transport was used for a connection already; open a new one")]
+    TransportUsed,
+    /// No topics are provisioned for this modem, or not yet.
+    #[error("no topics are provisioned for this modem yet; leave it on with a view of the sky")]
+    NotProvisioned,
+    /// The modem or the broker broke the protocol.
+    #[error("broken protocol: {0}")]
+    Protocol(&'static str),
     /// There was no connection to the broker yet; connect first.
     #[error("not connected to a broker; connect first")]
     NotConnected,

@@ -90,6 +90,18 @@ pub enum Assurance {
     BrokerAck,
 }
 
+/// How a message was delivered, where the modem passes that on (MQTT 3.1.1,
+/// 3.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The quality of service of this delivery.
+    pub qos: QoS,
+    /// The broker had kept it: it was sent for a new subscription.
+    pub retained: bool,
+    /// It may have been delivered before.
+    pub duplicate: bool,
+}
+
 /// A received message, lent from the inbox.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -99,6 +111,8 @@ pub struct Message<'a> {
     pub topic: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
+    /// How it was delivered; `None` where the modem does not tell.
+    pub delivery: Option<Delivery>,
 }
 
 impl<'a> Message<'a> {
@@ -115,6 +129,7 @@ impl fmt::Debug for Message<'_> {
             .field("session", &self.session)
             .field("topic", &format_args!("\"{}\"", self.topic.escape_ascii()))
             .field("payload", &format_args!("\"{}\"", self.payload.escape_ascii()))
+            .field("delivery", &self.delivery)
             .finish()
     }
 }
@@ -146,6 +161,8 @@ pub enum Loss {
     NoResult,
     /// A command said that there is no connection; the code as printed.
     Found(i32),
+    /// The broker broke the protocol.
+    Protocol,
 }
 
 impl fmt::Display for Loss {
@@ -157,6 +174,7 @@ impl fmt::Display for Loss {
             Self::Restart => ("modem restarted", None),
             Self::NoResult => ("modem gave no result", None),
             Self::Found(code) => ("found disconnected", Some(*code)),
+            Self::Protocol => ("broker broke the protocol", None),
         };
         f.write_str(what)?;
         match code {
@@ -189,6 +207,9 @@ pub enum Event<'a> {
     /// The future of an operation was dropped, or its result never came:
     /// whether it took place is not known.
     Unknown(&'static str),
+    /// A message that was handed over will not be delivered; the reason as the
+    /// modem printed it.
+    Undelivered(&'a [u8]),
     /// A line that nobody asked for, where the settings ask for these.
     Urc(&'a [u8]),
     /// So many events are missing here: they found no room, or came in lines
@@ -202,8 +223,9 @@ mod tests {
 
     #[test]
     fn a_message_shows_what_it_holds() {
-        let message = Message { session: 0, topic: b"t", payload: b"a\r\n\0" };
-        let expected = r#"Message { session: 0, topic: "t", payload: "a\r\n\x00" }"#;
+        let message = Message { session: 0, topic: b"t", payload: b"a\r\n\0", delivery: None };
+        let expected =
+            r#"Message { session: 0, topic: "t", payload: "a\r\n\x00", delivery: None }"#;
         assert_eq!(std::format!("{message:?}"), expected);
     }
 }

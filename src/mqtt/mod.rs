@@ -14,9 +14,11 @@ mod text;
 mod topic;
 
 pub use error::{Cause, Code, Error, Feature, Field, FieldError, Problem, Refusal};
-pub use message::{Assurance, Dropped, Event, Loss, Message, Publish, QoS};
+pub use message::{Assurance, Delivery, Dropped, Event, Loss, Message, Publish, QoS};
 pub use options::{AuthType, ConnectOptions, Credential, Network, Tls, TlsVersion, Verify, Will};
-pub use status::{Capabilities, Limits, LinkState, Registration, SimState, Status};
+pub use status::{
+    Capabilities, Granted, Limits, LinkState, Registration, Session, SimState, Status,
+};
 pub use text::Text;
 pub use topic::{ClientId, Subscription, Topic, TopicFilter};
 

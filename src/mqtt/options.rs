@@ -101,10 +101,14 @@ impl fmt::Debug for Network<'_> {
 /// What the broker publishes when the client goes away without a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Will<'a> {
-    pub(crate) topic: Topic<'a>,
-    pub(crate) payload: &'a [u8],
-    pub(crate) qos: QoS,
-    pub(crate) retain: bool,
+    /// Where to.
+    pub topic: Topic<'a>,
+    /// What.
+    pub payload: &'a [u8],
+    /// How surely; 0 unless set.
+    pub qos: QoS,
+    /// Whether the broker shall keep it; false unless set.
+    pub retain: bool,
 }
 
 impl<'a> Will<'a> {
@@ -252,14 +256,20 @@ impl<'a> Tls<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConnectOptions<'a> {
     pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) client_id: ClientId<'a>,
-    pub(crate) keep_alive: u16,
-    pub(crate) clean_session: bool,
     pub(crate) user: Option<&'a str>,
     pub(crate) password: Option<&'a str>,
-    pub(crate) will: Option<Will<'a>>,
-    pub(crate) tls: Option<Tls<'a>>,
+    /// The port of the broker.
+    pub port: u16,
+    /// Who connects.
+    pub client_id: ClientId<'a>,
+    /// The keep-alive interval in seconds; 60 unless set.
+    pub keep_alive: u16,
+    /// Whether the broker forgets the session when it ends; true unless set.
+    pub clean_session: bool,
+    /// The last will.
+    pub will: Option<Will<'a>>,
+    /// How the connection is secured; not at all unless set.
+    pub tls: Option<Tls<'a>>,
 }
 
 impl<'a> ConnectOptions<'a> {
@@ -289,6 +299,24 @@ impl<'a> ConnectOptions<'a> {
         })
     }
 
+    /// The host of the broker.
+    #[must_use]
+    pub const fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// The user name.
+    #[must_use]
+    pub const fn user(&self) -> Option<&'a str> {
+        self.user
+    }
+
+    /// The password.
+    #[must_use]
+    pub const fn password(&self) -> Option<&'a str> {
+        self.password
+    }
+
     /// Sets the keep-alive interval in seconds.
     #[must_use]
     pub const fn keep_alive(mut self, seconds: u16) -> Self {
@@ -296,7 +324,7 @@ impl<'a> ConnectOptions<'a> {
         self
     }
 
-    /// Whether the broker forgets the session when it ends; true unless set.
+    /// Sets whether the broker forgets the session when it ends.
     #[must_use]
     pub const fn clean_session(mut self, clean: bool) -> Self {
         self.clean_session = clean;

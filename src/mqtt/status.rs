@@ -4,7 +4,7 @@ use core::{fmt, net::IpAddr};
 
 use bitflags::bitflags;
 
-use super::{Error, Feature, Loss, Text};
+use super::{Error, Feature, Loss, QoS, Text};
 
 bitflags! {
     /// What a backend can do. Asked for beforehand it saves an
@@ -95,6 +95,69 @@ impl Limits {
         file: u32::MAX,
         line: u16::MAX,
     };
+}
+
+/// Whether the broker kept a session from an earlier connection (MQTT 3.1.1,
+/// 3.2.2.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Session {
+    /// The modem does not pass it on.
+    #[default]
+    Unknown,
+    /// It begins now: there are no subscriptions.
+    New,
+    /// It goes on: subscriptions stand, and what was under way is finished.
+    Resumed,
+}
+
+/// What the broker granted for each filter of a subscription, in their order.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// Two bits for each: 0 not told, else QoS + 1.
+    qos: u32,
+    refused: u16,
+}
+
+impl Granted {
+    /// For so many filters the answer is kept.
+    pub const FILTERS: usize = 16;
+
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self { qos: 0, refused: 0 };
+
+    /// Notes the answer for one filter; none is a refusal.
+    pub fn set(&mut self, index: usize, qos: Option<QoS>) {
+        let Some(at) = u32::try_from(index).ok().filter(|_| index < Self::FILTERS) else { return };
+        let (qos, refused) =
+            qos.map_or((0, 1), |qos| (u32::from(qos.level()).saturating_add(1), 0));
+        self.qos |= qos.wrapping_shl(at.saturating_mul(2));
+        self.refused |= u16::wrapping_shl(refused, at);
+    }
+
+    /// The quality of service granted for the filter with that index; `None`
+    /// if it was refused, or the modem does not tell.
+    #[must_use]
+    pub fn qos(self, index: usize) -> Option<QoS> {
+        let at = u32::try_from(index).ok().filter(|_| index < Self::FILTERS)?;
+        let bits = self.qos.wrapping_shr(at.saturating_mul(2)) & 3;
+        QoS::from_level(u8::try_from(bits.checked_sub(1)?).ok()?)
+    }
+
+    /// Whether the filter with that index was refused.
+    #[must_use]
+    pub fn is_refused(self, index: usize) -> bool {
+        let at = u32::try_from(index).ok().filter(|_| index < Self::FILTERS);
+        at.is_some_and(|at| self.refused.wrapping_shr(at) & 1 == 1)
+    }
+}
+
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |index: &usize| self.is_refused(*index) || self.qos(*index).is_some();
+        let told = (0..Self::FILTERS).take_while(known).map(|index| self.qos(index));
+        f.debug_list().entries(told).finish()
+    }
 }
 
 /// The state of the connection to the broker.
@@ -206,4 +269,23 @@ pub struct Status {
     /// Whether the modem itself says that the session is connected; a session
     /// may outlive the host that made it. `None` where it does not say.
     pub connected: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_are_told_for_each_filter() {
+        let mut granted = Granted::UNKNOWN;
+        granted.set(0, Some(QoS::AtMostOnce));
+        granted.set(1, None);
+        granted.set(15, Some(QoS::ExactlyOnce));
+        granted.set(16, Some(QoS::ExactlyOnce));
+        let all: std::vec::Vec<_> = [0, 1, 2, 15, 16].map(|at| granted.qos(at)).into();
+        let (qos0, qos2) = (Some(QoS::AtMostOnce), Some(QoS::ExactlyOnce));
+        assert_eq!(all, [qos0, None, None, qos2, None]);
+        assert_eq!([0, 1, 2].map(|at| granted.is_refused(at)), [false, true, false]);
+        assert_eq!(std::format!("{granted:?}"), "[Some(AtMostOnce), None]");
+    }
 }

@@ -269,6 +269,16 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
+    /// The message of `session`, if one is open, is of no interest: it was
+    /// delivered before.
+    pub fn discard(&mut self, session: u8) {
+        let open = self.incoming.get_mut(usize::from(session)).and_then(Option::take);
+        if let Some(at) = open.and_then(|open| open.at) {
+            self.set_kind(at, Kind::Dead);
+            self.free();
+        }
+    }
+
     /// A connection was lost.
     pub fn lost(&mut self, session: u8, loss: Loss) {
         let (kind, code) = match loss {
@@ -279,6 +289,7 @@ impl<const N: usize> Inbox<N> {
             Loss::NoResult => (4, None),
             Loss::Found(code) => (5, Some(code)),
             Loss::Protocol => (6, None),
+            Loss::Abandoned => (7, None),
         };
         let value = code.unwrap_or(i32::MIN).cast_unsigned();
         self.note(Kind::Lost, session, kind, value);
@@ -566,6 +577,7 @@ fn loss(header: Header) -> Loss {
         3 => Loss::Restart,
         4 => Loss::NoResult,
         6 => Loss::Protocol,
+        7 => Loss::Abandoned,
         _ => Loss::Found(code),
     }
 }
@@ -724,6 +736,16 @@ mod tests {
         assert_eq!((message.topic, message.payload), (b"a".as_slice(), b"hello".as_slice()));
         let Some(Event::Message(message)) = inbox.front() else { panic!() };
         assert_eq!((message.topic, message.payload), (b"b".as_slice(), b"hi".as_slice()));
+    }
+
+    #[test]
+    fn a_discarded_message_leaves_no_trace() {
+        let mut inbox = Inbox::<96>::new();
+        inbox.begin(0, 1, 30);
+        inbox.topic(0, b"t");
+        inbox.discard(0);
+        assert!(deliver(&mut inbox, "u", &[1; 40]));
+        assert_eq!(drain(&mut inbox), ["u=40"]);
     }
 
     #[test]

@@ -47,6 +47,9 @@ pub struct Publish<'a> {
     pub qos: QoS,
     /// Whether the broker shall keep it; false unless set.
     pub retain: bool,
+    /// Whether it was published before, with an unknown outcome; false unless
+    /// set.
+    pub repeat: bool,
 }
 
 impl<'a> Publish<'a> {
@@ -56,7 +59,9 @@ impl<'a> Publish<'a> {
     /// As [`Topic::new`].
     pub const fn new(topic: &'a str, payload: &'a [u8]) -> Result<Self, FieldError> {
         match Topic::new(topic) {
-            Ok(topic) => Ok(Self { topic, payload, qos: QoS::AtMostOnce, retain: false }),
+            Ok(topic) => {
+                Ok(Self { topic, payload, qos: QoS::AtMostOnce, retain: false, repeat: false })
+            }
             Err(error) => Err(error),
         }
     }
@@ -72,6 +77,17 @@ impl<'a> Publish<'a> {
     #[must_use]
     pub const fn retain(mut self, retain: bool) -> Self {
         self.retain = retain;
+        self
+    }
+
+    /// Says that this is the last publish again, whose outcome was unknown.
+    /// Where the session goes on and the backend speaks MQTT itself, it goes
+    /// out with the same packet identifier and the DUP flag, so that a broker
+    /// takes a QoS 2 message once (MQTT 3.1.1, 4.4); elsewhere it is one more
+    /// message.
+    #[must_use]
+    pub const fn repeat(mut self) -> Self {
+        self.repeat = true;
         self
     }
 }
@@ -163,6 +179,9 @@ pub enum Loss {
     Found(i32),
     /// The broker broke the protocol.
     Protocol,
+    /// A future was dropped in the middle of a packet, which cannot be
+    /// finished without it.
+    Abandoned,
 }
 
 impl fmt::Display for Loss {
@@ -175,6 +194,7 @@ impl fmt::Display for Loss {
             Self::NoResult => ("modem gave no result", None),
             Self::Found(code) => ("found disconnected", Some(*code)),
             Self::Protocol => ("broker broke the protocol", None),
+            Self::Abandoned => ("a packet was left unfinished", None),
         };
         f.write_str(what)?;
         match code {

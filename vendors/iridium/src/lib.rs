@@ -6,7 +6,7 @@
 //! | [`rockremote`] | a RockREMOTE: MQTT 3.1.1 over TCP to the broker in the box |
 //! | `jspr` | a 9704 over a UART, feature `jspr` |
 
-#![cfg_attr(not(feature = "delivery"), no_std)]
+#![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -20,7 +20,7 @@
     )
 )]
 
-#[cfg(all(test, not(feature = "delivery")))]
+#[cfg(any(test, feature = "delivery"))]
 extern crate std;
 
 #[cfg(feature = "jspr")]

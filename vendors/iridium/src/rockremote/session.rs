@@ -1,0 +1,801 @@
+//! One session with a broker (MQTT 3.1.1, chapter 4): which packet is due,
+//! what an answer means, what an unfinished message still needs. Knows bytes
+//! only through [`Decoder`] and the encoder.
+
+use hayes::{
+    Instant, Operation, Verb,
+    inbox::Inbox,
+    mqtt::{
+        Assurance, Capabilities, Cause, Code, Delivery, Error, Event, Feature, Field, FieldError,
+        Granted, Limits, LinkState, Loss, Problem, QoS, Refusal, Session, Status,
+    },
+};
+use heapless::{Deque, Vec};
+
+use super::{
+    Settings,
+    decoder::{Decoder, Heading, Part, Violation, kind},
+    encoder,
+};
+
+/// How many messages may be under way from the broker at once, and how many
+/// acknowledgements may wait for the writer. Mosquitto has 20 under way.
+const WINDOW: usize = 32;
+/// How many publishes with an unknown outcome are remembered.
+const UNFINISHED: usize = 4;
+/// Small pieces go out together.
+const GATHER: usize = 128;
+
+/// A client of a broker, without transport and clock. `INBOX` is the bytes
+/// for messages and events that wait.
+#[derive(Clone, Debug)]
+pub struct Machine<const INBOX: usize> {
+    decoder: Decoder,
+    talk: Talk<INBOX>,
+}
+
+/// Everything but the decoder.
+#[derive(Clone, Debug)]
+struct Talk<const INBOX: usize> {
+    settings: Settings,
+    inbox: Inbox<INBOX>,
+    link: LinkState,
+    /// The transport carried a CONNECT, or something that cannot be taken back.
+    used: bool,
+    violation: Option<Violation>,
+    run: Option<Run>,
+    outcome: Option<Result<(), Error>>,
+    out: Out,
+    acks: Deque<[u8; 4], WINDOW>,
+    /// Messages with QoS 2 that were taken and not released yet.
+    taken: Vec<u16, WINDOW>,
+    /// The one that is being received, once its identifier is known.
+    heading: Option<(Heading, u16)>,
+    unfinished: Vec<Unfinished, UNFINISHED>,
+    last_id: u16,
+    keep_alive_ms: u32,
+    ping: Ping,
+    session: Session,
+    granted: Granted,
+}
+
+/// The operation under way.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    verb: Verb,
+    stage: Stage,
+    id: u16,
+    qos: QoS,
+    dup: bool,
+    clean: bool,
+    /// Length of topic and payload of a publish, number of filters.
+    size: (u16, u32),
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The packet goes out.
+    Sending,
+    /// The answer is awaited.
+    Answer,
+    /// PUBREL went out, PUBCOMP is awaited.
+    Released,
+    /// Finished before it was repeated.
+    Done,
+}
+
+/// A publish whose outcome was not known when its operation ended.
+#[derive(Clone, Copy, Debug)]
+struct Unfinished {
+    id: u16,
+    qos: QoS,
+    size: (u16, u32),
+    stage: Stage,
+}
+
+/// What goes out now.
+#[derive(Clone, Debug, Default)]
+struct Out {
+    gather: Vec<u8, GATHER>,
+    /// So much of the gathered, or of the piece that goes out by itself, is
+    /// out.
+    at: usize,
+    /// The next piece of the operation's packet.
+    piece: usize,
+    /// The gathered bytes are those of the operation.
+    of_operation: bool,
+    /// Something of the operation's packet is out.
+    begun: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ping {
+    /// Not connected, or no keep-alive.
+    Off,
+    /// Due at this time, if nothing else is sent before.
+    At(Instant),
+    /// PINGRESP has to be there by this time.
+    Awaited(Instant),
+}
+
+impl<const INBOX: usize> Machine<INBOX> {
+    pub(super) const fn new(settings: Settings) -> Self {
+        Self {
+            decoder: Decoder::new(),
+            talk: Talk {
+                settings,
+                inbox: Inbox::new(),
+                link: LinkState::Idle,
+                used: false,
+                violation: None,
+                run: None,
+                outcome: None,
+                out: Out::new(),
+                acks: Deque::new(),
+                taken: Vec::new(),
+                heading: None,
+                unfinished: Vec::new(),
+                last_id: 0,
+                keep_alive_ms: 0,
+                ping: Ping::Off,
+                session: Session::Unknown,
+                granted: Granted::UNKNOWN,
+            },
+        }
+    }
+
+    /// How the broker broke the protocol, if that ended the last connection.
+    #[must_use]
+    pub const fn violation(&self) -> Option<Violation> {
+        self.talk.violation
+    }
+}
+
+impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
+    fn capabilities(&self) -> Capabilities {
+        super::CAPABILITIES
+    }
+
+    fn limits(&self) -> Limits {
+        super::LIMITS
+    }
+
+    fn assurance(&self, qos: QoS) -> Assurance {
+        match qos {
+            QoS::AtMostOnce => Assurance::HandedOver,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => Assurance::LocalBrokerAck,
+        }
+    }
+
+    fn select(&mut self, session: u8) -> Result<(), Error> {
+        if session == 0 { Ok(()) } else { Err(Error::Unsupported(Feature::SecondSession)) }
+    }
+
+    fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
+        self.abandon(0);
+        self.talk.outcome = None;
+        operation.check(super::CAPABILITIES, &super::LIMITS)?;
+        self.talk.start(operation, now)
+    }
+
+    fn receive(&mut self, mut bytes: &[u8], now: Instant) {
+        if self.talk.is_deaf() {
+            return;
+        }
+        loop {
+            match self.decoder.next(&mut bytes) {
+                Ok(None) => return,
+                Ok(Some(part)) => {
+                    if let Err(violation) = self.talk.take(part, now) {
+                        return self.talk.broken(violation);
+                    }
+                    if self.talk.is_deaf() {
+                        return;
+                    }
+                }
+                Err(violation) => return self.talk.broken(violation),
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.talk.tick(now);
+    }
+
+    fn transmit<'a>(
+        &'a mut self,
+        operation: Option<&'a Operation<'a>>,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
+        self.talk.transmit(operation, now)
+    }
+
+    fn sent(&mut self, count: usize) {
+        let out = &mut self.talk.out;
+        out.begun |= count > 0 && !out.is_service();
+        out.at = out.at.saturating_add(count);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let run = self.talk.run.map(|run| run.deadline);
+        let ping = match self.talk.ping {
+            Ping::Off => None,
+            Ping::At(at) | Ping::Awaited(at) => Some(at),
+        };
+        [run, ping].into_iter().flatten().min()
+    }
+
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        self.talk.outcome.take()
+    }
+
+    fn abandon(&mut self, unsure: usize) {
+        let talk = &mut self.talk;
+        let run = talk.run.take();
+        let begun = run.is_some_and(|run| talk.out.begun && run.stage == Stage::Sending);
+        if let Some(run) = run {
+            if run.stage != Stage::Sending || begun || (unsure > 0 && !talk.out.is_service()) {
+                talk.inbox.unknown(run.verb);
+                talk.keep(run);
+            }
+        }
+        if begun || unsure > 0 {
+            // Half a packet is out, and nothing else may follow it.
+            talk.lose(Loss::Abandoned);
+        }
+        talk.out.withdraw();
+    }
+
+    fn is_idle(&self) -> bool {
+        self.talk.run.is_none() && self.talk.out.gather.is_empty() && self.talk.acks.is_empty()
+    }
+
+    fn has_event(&self) -> bool {
+        self.talk.inbox.has_event()
+    }
+
+    fn event(&mut self) -> Option<Event<'_>> {
+        self.talk.inbox.front()
+    }
+
+    fn link(&self) -> LinkState {
+        self.talk.link
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            link: self.talk.link,
+            connected: Some(self.talk.is_connected()),
+            ..Status::default()
+        }
+    }
+
+    fn session(&self) -> Session {
+        self.talk.session
+    }
+
+    fn granted(&self) -> Granted {
+        self.talk.granted
+    }
+
+    fn opened(&mut self) {
+        self.closed();
+        self.decoder = Decoder::new();
+        self.talk.used = false;
+    }
+
+    fn closed(&mut self) {
+        let talk = &mut self.talk;
+        if let Some(run) = talk.run.take() {
+            talk.inbox.unknown(run.verb);
+            talk.keep(run);
+        }
+        talk.lose(Loss::Closed(None));
+    }
+}
+
+impl<const INBOX: usize> Talk<INBOX> {
+    fn is_connected(&self) -> bool {
+        self.link == LinkState::Connected
+    }
+
+    /// Nothing that comes in matters: there is no connection.
+    fn is_deaf(&self) -> bool {
+        !matches!(self.link, LinkState::Connected | LinkState::Connecting)
+    }
+
+    // ---- operations ---------------------------------------------------------
+
+    fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
+        let verb = operation.verb();
+        let mut run = Run {
+            verb,
+            stage: Stage::Sending,
+            id: 0,
+            qos: QoS::AtMostOnce,
+            dup: false,
+            clean: true,
+            size: (0, 0),
+            deadline: self.patience(now),
+        };
+        match operation {
+            Operation::Connect(options) => {
+                super::check(options, &self.settings)?;
+                if self.used {
+                    return Err(Error::TransportUsed);
+                }
+                self.used = true;
+                self.link = LinkState::Connecting;
+                self.session = Session::Unknown;
+                self.violation = None;
+                run.clean = options.clean_session;
+                self.keep_alive_ms = u32::from(options.keep_alive).saturating_mul(1_000);
+            }
+            Operation::Publish(message) => {
+                self.connected()?;
+                run.qos = message.qos;
+                run.size = (
+                    u16::try_from(message.topic.as_str().len()).unwrap_or(u16::MAX),
+                    u32::try_from(message.payload.len()).unwrap_or(u32::MAX),
+                );
+                if run.qos > QoS::AtMostOnce {
+                    self.identify(&mut run, message.repeat);
+                }
+            }
+            Operation::Subscribe(filters) => self.begin_filters(&mut run, filters.len())?,
+            Operation::Unsubscribe(filters) => self.begin_filters(&mut run, filters.len())?,
+            Operation::Disconnect if self.is_connected() => {}
+            // There is nothing to bring up, and nothing to ask for.
+            _ => {
+                self.outcome = Some(Ok(()));
+                return Ok(());
+            }
+        }
+        if run.stage == Stage::Done {
+            self.outcome = Some(Ok(()));
+        } else {
+            self.run = Some(run);
+        }
+        Ok(())
+    }
+
+    fn connected(&self) -> Result<(), Error> {
+        match self.link {
+            LinkState::Connected => Ok(()),
+            LinkState::Lost(loss) => Err(Error::Lost(loss)),
+            _ => Err(Error::NotConnected),
+        }
+    }
+
+    fn begin_filters(&mut self, run: &mut Run, count: usize) -> Result<(), Error> {
+        self.connected()?;
+        FieldError::at_most(Field::Filters, Granted::FILTERS as u32, count)?;
+        if count == 0 {
+            return Err(FieldError { field: Field::Filters, problem: Problem::Empty }.into());
+        }
+        run.size = (count as u16, 0);
+        run.id = self.new_id();
+        self.granted = Granted::UNKNOWN;
+        Ok(())
+    }
+
+    /// Gives a publish its packet identifier: that of the one it repeats, if
+    /// that is still unfinished.
+    fn identify(&mut self, run: &mut Run, repeat: bool) {
+        let like = |one: &Unfinished| one.qos == run.qos && one.size == run.size;
+        let earlier = self.unfinished.iter().rposition(like).filter(|_| repeat);
+        if let Some(earlier) = earlier.map(|at| self.unfinished.remove(at)) {
+            run.id = earlier.id;
+            run.dup = true;
+            run.stage = earlier.stage;
+            if run.stage == Stage::Answer {
+                run.stage = Stage::Sending;
+            }
+            return;
+        }
+        run.id = self.new_id();
+    }
+
+    /// The next identifier that is not in use (2.3.1).
+    fn new_id(&mut self) -> u16 {
+        loop {
+            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            if self.unfinished.iter().all(|one| one.id != self.last_id) {
+                return self.last_id;
+            }
+        }
+    }
+
+    /// Remembers a publish whose outcome is not known.
+    fn keep(&mut self, run: Run) {
+        if run.verb != Verb::Publish || run.qos == QoS::AtMostOnce {
+            return;
+        }
+        if self.unfinished.is_full() {
+            self.unfinished.remove(0);
+        }
+        let stage = if run.stage == Stage::Sending { Stage::Answer } else { run.stage };
+        let Run { id, qos, size, .. } = run;
+        let _ = self.unfinished.push(Unfinished { id, qos, size, stage });
+    }
+
+    fn end(&mut self, outcome: Result<(), Error>) {
+        self.run = None;
+        self.outcome = Some(outcome);
+    }
+
+    /// The connection is gone; whoever waits is told.
+    fn lose(&mut self, loss: Loss) {
+        self.out = Out::new();
+        self.acks.clear();
+        self.ping = Ping::Off;
+        self.heading = None;
+        self.inbox.cut(0);
+        if self.is_connected() {
+            self.inbox.lost(0, loss);
+        }
+        if !self.is_deaf() {
+            self.link = LinkState::Lost(loss);
+        }
+    }
+
+    fn broken(&mut self, violation: Violation) {
+        self.violation = Some(violation);
+        if let Some(run) = self.run {
+            self.keep(run);
+            self.end(Err(Error::Protocol(violation.name())));
+        }
+        self.lose(Loss::Protocol);
+    }
+
+    // ---- time ---------------------------------------------------------------
+
+    fn patience(&self, now: Instant) -> Instant {
+        now.after_millis(u32::from(self.settings.answer_timeout).saturating_mul(1_000))
+    }
+
+    fn tick(&mut self, now: Instant) {
+        match self.ping {
+            Ping::At(at) if now >= at && self.acks.push_back(PING).is_ok() => {
+                self.ping = Ping::Awaited(self.patience(now));
+            }
+            Ping::Awaited(at) if now >= at => {
+                if let Some(run) = self.run {
+                    self.keep(run);
+                    self.end(Err(Error::Lost(Loss::KeepAlive(None))));
+                }
+                self.lose(Loss::KeepAlive(None));
+            }
+            _ => {}
+        }
+        if let Some(run) = self.run.filter(|run| now >= run.deadline) {
+            self.keep(run);
+            self.end(Err(Error::NoResult(name(run.verb))));
+            if run.verb == Verb::Connect || self.out.begun {
+                self.lose(Loss::NoResult);
+            }
+            self.out.withdraw();
+        }
+    }
+
+    /// Something was sent: the next PINGREQ may wait (3.1.2.10).
+    fn alive(&mut self, now: Instant) {
+        if matches!(self.ping, Ping::At(_)) {
+            self.ping = self.next_ping(now);
+        }
+    }
+
+    fn next_ping(&self, now: Instant) -> Ping {
+        if self.keep_alive_ms == 0 {
+            return Ping::Off;
+        }
+        Ping::At(now.after_millis(self.keep_alive_ms.saturating_sub(self.keep_alive_ms / 4)))
+    }
+
+    // ---- out ----------------------------------------------------------------
+
+    fn transmit<'a>(
+        &'a mut self,
+        operation: Option<&'a Operation<'a>>,
+        now: Instant,
+    ) -> Option<&'a [u8]> {
+        if !self.out.gather.is_empty() && self.out.at >= self.out.gather.len() {
+            self.out.gather.clear();
+            self.out.at = 0;
+        }
+        if self.out.gather.is_empty() {
+            let lent = self.fill(operation, now);
+            if let Some(lent) = lent {
+                return lent.get(self.out.at..);
+            }
+        }
+        if self.out.gather.is_empty() {
+            return None;
+        }
+        self.alive(now);
+        self.out.gather.get(self.out.at..)
+    }
+
+    /// Gathers what is due next; gives a piece that goes out by itself.
+    fn fill<'a>(&mut self, operation: Option<&Operation<'a>>, now: Instant) -> Option<&'a [u8]> {
+        if self.is_deaf() {
+            return None;
+        }
+        // Between packets acknowledgements go first.
+        if self.out.piece == 0 {
+            self.out.of_operation = false;
+            while self.out.gather.len() <= GATHER.saturating_sub(4) {
+                let Some(ack) = self.acks.pop_front() else { break };
+                let ack = if ack == PING { PING.get(..2) } else { ack.get(..) };
+                let _ = self.out.gather.extend_from_slice(ack.unwrap_or_default());
+            }
+            if !self.out.gather.is_empty() {
+                return None;
+            }
+        }
+        let mut run = self.run.filter(|run| run.stage == Stage::Sending)?;
+        let operation = operation.filter(|operation| operation.verb() == run.verb)?;
+        run.deadline = self.patience(now);
+        self.run = Some(run);
+        self.out.of_operation = true;
+        loop {
+            let piece = encoder::piece(operation, run.id, run.dup, self.out.piece);
+            let Some(piece) = piece else {
+                if self.out.gather.is_empty() {
+                    self.packet_is_out(run, now);
+                }
+                return None;
+            };
+            if let encoder::Piece::Lent(lent) = piece {
+                if lent.len() > GATHER && self.out.gather.is_empty() && self.out.at < lent.len() {
+                    self.alive(now);
+                    return Some(lent);
+                }
+            }
+            let by_itself = self.out.at > 0;
+            if !by_itself && self.out.gather.extend_from_slice(piece.bytes()).is_err() {
+                return None;
+            }
+            self.out.at = 0;
+            self.out.piece = self.out.piece.saturating_add(1);
+        }
+    }
+
+    fn packet_is_out(&mut self, mut run: Run, now: Instant) {
+        self.out = Out::new();
+        run.stage = Stage::Answer;
+        self.run = Some(run);
+        match run.verb {
+            Verb::Publish if run.qos == QoS::AtMostOnce => self.end(Ok(())),
+            Verb::Disconnect => {
+                self.link = LinkState::Idle;
+                self.lose(Loss::Closed(None));
+                self.end(Ok(()));
+            }
+            _ => self.alive(now),
+        }
+    }
+
+    // ---- in -----------------------------------------------------------------
+
+    fn take(&mut self, part: Part<'_>, now: Instant) -> Result<(), Violation> {
+        if self.link == LinkState::Connecting && !matches!(part, Part::Packet(kind::CONNACK, _)) {
+            return Err(Violation::Order);
+        }
+        match part {
+            Part::Packet(kind, body) => return self.packet(kind, body, now),
+            Part::Publish(heading) => {
+                self.heading = Some((heading, 0));
+                let Heading { qos, retain: retained, dup: duplicate, topic, payload } = heading;
+                let qos = QoS::from_level(qos).unwrap_or_default();
+                let delivery = Delivery { qos, retained, duplicate };
+                self.inbox.begin_delivery(delivery, topic.into(), payload);
+            }
+            Part::Topic(part) => self.inbox.topic(0, part),
+            Part::Id(id) => {
+                if let Some((heading, slot)) = &mut self.heading {
+                    *slot = id;
+                    if heading.qos == 2 && self.taken.contains(&id) {
+                        // Taken before; its PUBREC was lost (4.3.3).
+                        self.inbox.discard(0);
+                    }
+                }
+            }
+            Part::Payload(part) => self.inbox.payload(0, part),
+            Part::End => return self.message(),
+        }
+        Ok(())
+    }
+
+    /// A message is complete: what is delivered or announced is acknowledged.
+    fn message(&mut self) -> Result<(), Violation> {
+        let Some((heading, id)) = self.heading.take() else { return Ok(()) };
+        if self.inbox.is_open(0) {
+            if heading.qos == 2 {
+                self.taken.push(id).map_err(|_| Violation::Window)?;
+            }
+            self.inbox.end(0);
+        }
+        match heading.qos {
+            0 => Ok(()),
+            1 => self.answer(kind::PUBACK, 0, id),
+            _ => self.answer(kind::PUBREC, 0, id),
+        }
+    }
+
+    fn answer(&mut self, kind: u8, flags: u8, id: u16) -> Result<(), Violation> {
+        self.acks.push_back(encoder::short(kind, flags, id)).map_err(|_| Violation::Window)
+    }
+
+    fn packet(&mut self, kind: u8, body: &[u8], now: Instant) -> Result<(), Violation> {
+        let (id, codes) = match body {
+            [high, low, codes @ ..] => (u16::from_be_bytes([*high, *low]), codes),
+            _ => (0, body),
+        };
+        match kind {
+            kind::CONNACK => return self.connack(body, now),
+            kind::PINGRESP => {
+                if matches!(self.ping, Ping::Awaited(_)) {
+                    self.ping = self.next_ping(now);
+                }
+                return Ok(());
+            }
+            _ if id == 0 => return Err(Violation::PacketId),
+            _ => {}
+        }
+        match kind {
+            kind::PUBACK => self.acknowledged(id, QoS::AtLeastOnce, Stage::Answer),
+            kind::PUBCOMP => self.acknowledged(id, QoS::ExactlyOnce, Stage::Released),
+            kind::PUBREC => {
+                // Whoever it is for, it ends only by PUBREL (4.3.3).
+                self.answer(kind::PUBREL, 2, id)?;
+                let run = self.run.as_mut().filter(|run| run.is_answer(Verb::Publish, id));
+                if let Some(run) = run.filter(|run| run.qos == QoS::ExactlyOnce) {
+                    run.stage = Stage::Released;
+                } else if let Some(one) = self.unfinished.iter_mut().find(|one| one.id == id) {
+                    if one.qos == QoS::ExactlyOnce && one.stage == Stage::Answer {
+                        one.stage = Stage::Released;
+                    }
+                }
+            }
+            kind::PUBREL => {
+                self.taken.retain(|taken| *taken != id);
+                return self.answer(kind::PUBCOMP, 0, id);
+            }
+            kind::SUBACK => return self.suback(id, codes),
+            _ => {
+                if self.run.is_some_and(|run| run.is_answer(Verb::Unsubscribe, id)) {
+                    self.end(Ok(()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// PUBACK or PUBCOMP, for the publish under way or an earlier one.
+    fn acknowledged(&mut self, id: u16, qos: QoS, stage: Stage) {
+        let ours = |run: &Run| run.verb == Verb::Publish && (run.id, run.qos) == (id, qos);
+        if self.run.is_some_and(|run| ours(&run) && run.stage == stage) {
+            self.end(Ok(()));
+        } else if let Some(one) = self.unfinished.iter_mut().find(|one| one.id == id) {
+            if (one.qos, one.stage) == (qos, stage) {
+                one.stage = Stage::Done;
+            }
+        }
+    }
+
+    /// 3.9.
+    fn suback(&mut self, id: u16, codes: &[u8]) -> Result<(), Violation> {
+        let Some(run) = self.run.filter(|run| run.is_answer(Verb::Subscribe, id)) else {
+            return Ok(());
+        };
+        if codes.len() != usize::from(run.size.0) {
+            return Err(Violation::Length);
+        }
+        let mut refused = false;
+        for (index, code) in codes.iter().enumerate() {
+            let qos = QoS::from_level(*code);
+            if qos.is_none() && *code != FAILURE {
+                return Err(Violation::ReturnCode);
+            }
+            refused |= qos.is_none();
+            self.granted.set(index, qos);
+        }
+        self.end(if refused { Err(Error::Refused(SUBSCRIBE_REFUSED)) } else { Ok(()) });
+        Ok(())
+    }
+
+    /// 3.2.
+    fn connack(&mut self, body: &[u8], now: Instant) -> Result<(), Violation> {
+        let run = self.run.filter(|run| run.is_answer(Verb::Connect, 0));
+        let (Some(run), LinkState::Connecting) = (run, self.link) else {
+            return Err(Violation::Order);
+        };
+        let (present, code) = match body {
+            [flags @ 0..=1, code @ 0..=5] => (*flags == 1, *code),
+            _ => return Err(Violation::ReturnCode),
+        };
+        if code > 0 {
+            self.link = LinkState::Idle;
+            self.end(Err(Error::Refused(refusal(code))));
+            return Ok(());
+        }
+        if present && run.clean {
+            return Err(Violation::Order);
+        }
+        self.session = if present { Session::Resumed } else { Session::New };
+        if !present {
+            self.unfinished.clear();
+            self.taken.clear();
+        }
+        self.link = LinkState::Connected;
+        self.ping = self.next_ping(now);
+        self.end(Ok(()));
+        // What was received by the broker is released again (4.4).
+        let released = self.unfinished.clone();
+        for one in released.iter().filter(|one| one.stage == Stage::Released) {
+            self.answer(kind::PUBREL, 2, one.id)?;
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn is_answer(&self, verb: Verb, id: u16) -> bool {
+        (self.verb, self.id, self.stage) == (verb, id, Stage::Answer)
+    }
+}
+
+impl Out {
+    const fn new() -> Self {
+        Self { gather: Vec::new(), at: 0, piece: 0, of_operation: false, begun: false }
+    }
+
+    /// What is gathered are acknowledgements.
+    fn is_service(&self) -> bool {
+        !self.of_operation && !self.gather.is_empty()
+    }
+
+    /// The operation's packet will not go out, or not on.
+    fn withdraw(&mut self) {
+        if !self.is_service() {
+            *self = Self::new();
+        }
+    }
+}
+
+/// PINGREQ among the acknowledgements; only its first two bytes go out.
+const PING: [u8; 4] = [kind::PINGREQ << 4, 0, 0, 0];
+
+/// The return code of a SUBACK that refuses a filter (3.9.3).
+const FAILURE: u8 = 0x80;
+
+const SUBSCRIBE_REFUSED: Refusal = Refusal {
+    command: "SUBSCRIBE",
+    code: Code::Vendor(FAILURE as i32),
+    name: "failure",
+    cause: Cause::Unknown,
+};
+
+/// 3.2.2.3.
+fn refusal(code: u8) -> Refusal {
+    let (name, cause) = match code {
+        1 => ("unacceptable protocol version", Cause::ProtocolVersion),
+        2 => ("identifier rejected", Cause::Identifier),
+        3 => ("server unavailable", Cause::ServerUnavailable),
+        4 => ("bad user name or password", Cause::Credentials),
+        _ => ("not authorized", Cause::NotAuthorized),
+    };
+    Refusal { command: "CONNECT", code: Code::Vendor(code.into()), name, cause }
+}
+
+fn name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Connect => "CONNECT",
+        Verb::Subscribe => "SUBSCRIBE",
+        Verb::Unsubscribe => "UNSUBSCRIBE",
+        Verb::Disconnect => "DISCONNECT",
+        _ => "PUBLISH",
+    }
+}

@@ -400,6 +400,7 @@ fn incoming(packet: Packet, open: &mut Vec<(u16, u32)>, voice: &Voice) {
                 client: voice.client,
                 topic: message.topic.into_bytes(),
                 payload: message.payload.to_vec(),
+                retain: message.retain,
             });
         }
         Packet::PubAck(ack) => (ack.pkid, 0),

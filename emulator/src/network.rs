@@ -181,6 +181,8 @@ pub enum Reply {
         topic: Vec<u8>,
         /// Payload.
         payload: Vec<u8>,
+        /// Whether it was kept by the broker before somebody asked for it.
+        retain: bool,
     },
     /// The connection is gone. What was under way fails with code 6.
     Lost {
@@ -397,7 +399,7 @@ impl Loopback {
         self.connects.push(options);
         self.done(client, id, 0);
         for (topic, payload) in waiting {
-            self.replies.push_back(Reply::Message { client, topic, payload });
+            self.replies.push_back(Reply::Message { client, topic, payload, retain: false });
         }
     }
 
@@ -417,7 +419,7 @@ impl Loopback {
         for (topic, payload) in &self.retained {
             if matches(&filter, topic) {
                 let (topic, payload) = (topic.clone(), payload.clone());
-                self.replies.push_back(Reply::Message { client, topic, payload });
+                self.replies.push_back(Reply::Message { client, topic, payload, retain: true });
             }
         }
         let session = self.sessions.entry(client_id.to_owned()).or_default();
@@ -446,6 +448,7 @@ impl Loopback {
                     client: at as u8,
                     topic: topic.clone(),
                     payload: payload.clone(),
+                    retain: false,
                 }),
                 None => session.waiting.push((topic.clone(), payload.clone())),
             }
@@ -459,7 +462,7 @@ fn index(client: u8) -> usize {
 }
 
 /// Whether a topic fits a filter (MQTT 3.1.1, 4.7).
-fn matches(filter: &[u8], topic: &[u8]) -> bool {
+pub(crate) fn matches(filter: &[u8], topic: &[u8]) -> bool {
     if topic.first() == Some(&b'$') && matches!(filter.first(), Some(b'+' | b'#')) {
         return false;
     }

@@ -344,7 +344,7 @@ impl Modem {
                     self.operation_ends(at, code);
                 }
             }
-            Reply::Message { client, topic, payload } => {
+            Reply::Message { client, topic, payload, .. } => {
                 let at = usize::from(client) % 2;
                 if self.mqtt.clients[at].connected {
                     let block = self.received_block(at, &topic, &payload);

@@ -45,6 +45,23 @@ pub trait Modem {
 
     /// Whether a client is connected, for assertions.
     fn is_connected(&self, client: u8) -> bool;
+
+    /// The host opens its connection: a line that knows of such things begins anew. A serial line
+    /// does not.
+    fn host_arrives(&mut self, now_ms: u64) {
+        let _ = now_ms;
+    }
+
+    /// The host closes its connection, or it breaks.
+    fn host_leaves(&mut self, now_ms: u64) {
+        let _ = now_ms;
+    }
+
+    /// Whether the modem has closed the connection of the host, and all that it had to say before
+    /// was taken. A serial line has no end.
+    fn hung_up(&self) -> bool {
+        false
+    }
 }
 
 /// What a modem can be made from: the configuration of a vendor, or a modem that exists already.

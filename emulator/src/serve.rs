@@ -118,7 +118,7 @@ pub async fn on_listener(
         };
         host.set_nodelay(true)?;
         // A host that goes away, however rudely, makes room for the next.
-        let _ = bench.attend(host).await;
+        let _ = bench.host(host).await;
     }
 }
 
@@ -156,7 +156,7 @@ where
     C: Configuration,
     N: Network,
 {
-    Bench::new(config.modem(), network, hooks).attend(stream).await
+    Bench::new(config.modem(), network, hooks).host(stream).await
 }
 
 /// So much a host may leave unread; what comes on top is lost, as in a UART.
@@ -168,6 +168,8 @@ struct Bench<M, N> {
     network: N,
     hooks: Hooks,
     start: Instant,
+    /// Somebody is at the other end of the line.
+    hosted: bool,
 }
 
 /// What woke the pump.
@@ -181,15 +183,25 @@ enum Wake {
 
 impl<M: Modem, N: Network> Bench<M, N> {
     fn new(modem: M, network: N, hooks: Hooks) -> Self {
-        Bench { modem, network, hooks, start: Instant::now() }
+        Bench { modem, network, hooks, start: Instant::now(), hosted: false }
     }
 
     fn now(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
     }
 
-    /// Serves one host until it goes away. Nothing is lost if this is dropped, but what the host
-    /// has not read.
+    /// Serves one host until it goes away, or the modem hangs up on it.
+    async fn host<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> io::Result<()> {
+        self.modem.host_arrives(self.now());
+        self.hosted = true;
+        let end = self.attend(stream).await;
+        self.hosted = false;
+        self.modem.host_leaves(self.now());
+        end
+    }
+
+    /// Serves a line until its end. Nothing is lost if this is dropped, but what the host has not
+    /// read.
     async fn attend<S: AsyncRead + AsyncWrite>(&mut self, stream: S) -> io::Result<()> {
         let (reader, writer) = tokio::io::split(stream);
         tokio::pin!(reader, writer);
@@ -197,6 +209,9 @@ impl<M: Modem, N: Network> Bench<M, N> {
         let mut unread = Vec::new();
         loop {
             self.collect(&mut unread);
+            if self.hosted && unread.is_empty() && self.modem.hung_up() {
+                return Ok(());
+            }
             let wake = self.wake(&mut reader, &mut writer, &mut buffer, &unread).await;
             let now = self.now();
             match wake {

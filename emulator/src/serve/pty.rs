@@ -70,7 +70,7 @@ impl Pty {
         route: Route,
         hooks: Hooks,
     ) -> io::Result<()> {
-        Bench::new(config.modem(), Bridge::new(route), hooks).attend(self).await
+        Bench::new(config.modem(), Bridge::new(route), hooks).host(self).await
     }
 }
 

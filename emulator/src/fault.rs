@@ -29,6 +29,16 @@ pub enum Fault {
     Lost(u64),
     /// The n-th byte from the host is lost.
     RxDrop(u64),
+    /// The connection of the host is cut after n bytes from the modem.
+    CutTx(u64),
+    /// The connection of the host is cut after n bytes from the host.
+    CutRx(u64),
+    /// The n-th acknowledgement comes twice. This and the next two are for boxes that speak MQTT.
+    Twice(u64),
+    /// The n-th acknowledgement carries the packet identifier of another packet.
+    WrongId(u64),
+    /// The n-th acknowledgement is one byte short, and says so in its length.
+    Short(u64),
 }
 
 type Row = (&'static str, fn(u64) -> Fault, &'static str);
@@ -45,6 +55,11 @@ const TABLE: &[Row] = &[
     ("silent", Fault::Silent, "silent=N: no answer after N commands, until a restart"),
     ("lost", Fault::Lost, "lost=N: the connection is lost after the Nth broker operation"),
     ("rx-drop", Fault::RxDrop, "rx-drop=N: byte N from the host is lost"),
+    ("cut-tx", Fault::CutTx, "cut-tx=N: a box on the LAN hangs up after N bytes to the host"),
+    ("cut-rx", Fault::CutRx, "cut-rx=N: a box on the LAN hangs up after N bytes from the host"),
+    ("twice", Fault::Twice, "twice=N: acknowledgement N of a box on the LAN comes twice"),
+    ("wrong-id", Fault::WrongId, "wrong-id=N: acknowledgement N has another packet identifier"),
+    ("short", Fault::Short, "short=N: acknowledgement N is one byte short"),
 ];
 
 impl Fault {
@@ -71,6 +86,11 @@ impl Fault {
             Fault::Silent(n) => ("silent", Some(n)),
             Fault::Lost(n) => ("lost", Some(n)),
             Fault::RxDrop(n) => ("rx-drop", Some(n)),
+            Fault::CutTx(n) => ("cut-tx", Some(n)),
+            Fault::CutRx(n) => ("cut-rx", Some(n)),
+            Fault::Twice(n) => ("twice", Some(n)),
+            Fault::WrongId(n) => ("wrong-id", Some(n)),
+            Fault::Short(n) => ("short", Some(n)),
         }
     }
 

@@ -1,4 +1,4 @@
-//! SIMCom and Luat modems that do not exist, in front of a real MQTT broker.
+//! SIMCom and Luat modems and a RockREMOTE that do not exist, in front of a real MQTT broker.
 //!
 //! A driver for a modem is best tested against the modem; this crate is for everybody who has
 //! none on the desk. It speaks the byte-level dialects of the SIM7600, A76xx and SIM767xx families
@@ -10,6 +10,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`simcom`], [`luat`] | the modems: no I/O, no clock, bytes in and bytes out |
+//! | [`rockremote`] | a satellite box with an MQTT broker on its LAN side, made the same way |
 //! | [`modem`] | what they have in common, seen from outside |
 //! | [`quirk`] | documented oddities that can be switched on one by one |
 //! | [`fault`] | trouble on the line, reproducible by a seed |
@@ -50,6 +51,7 @@ pub mod modem;
 pub mod network;
 mod port;
 pub mod quirk;
+pub mod rockremote;
 pub mod serve;
 pub mod simcom;
 mod wire;

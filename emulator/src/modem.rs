@@ -138,6 +138,7 @@ macro_rules! delegate {
 
 delegate!(crate::simcom::Modem);
 delegate!(crate::luat::Modem);
+delegate!(crate::jspr::Modem);
 
 impl Configuration for crate::simcom::Config {
     type Modem = crate::simcom::Modem;
@@ -152,6 +153,14 @@ impl Configuration for crate::luat::Config {
 
     fn modem(self) -> Self::Modem {
         crate::luat::Modem::new(self)
+    }
+}
+
+impl Configuration for crate::jspr::Config {
+    type Modem = crate::jspr::Modem;
+
+    fn modem(self) -> Self::Modem {
+        crate::jspr::Modem::new(self)
     }
 }
 

@@ -170,6 +170,19 @@ impl<T> Port<T> {
         None
     }
 
+    /// Whatever comes before a CR, nothing included, if there is a CR. Of a line that is longer
+    /// than `limit` only so much is kept that it is known to be too long.
+    pub fn take_to_cr(&mut self, limit: usize) -> Option<Vec<u8>> {
+        while let Some(byte) = self.input.pop_front() {
+            match byte {
+                b'\r' => return Some(std::mem::take(&mut self.line)),
+                _ if self.line.len() > limit => {}
+                _ => self.line.push(byte),
+            }
+        }
+        None
+    }
+
     /// At most so many bytes of data, without the LF that belongs to the command line.
     pub fn take_data(&mut self, most: usize) -> Vec<u8> {
         if std::mem::take(&mut self.after_cr) && self.input.front() == Some(&b'\n') {
@@ -204,13 +217,24 @@ impl<T> Port<T> {
     /// The final result of a command, after a storm of these lines if there is to be one. Input
     /// waits until it is out.
     pub fn ends(&mut self, at: u64, result: &str, storm: &[&str]) {
+        self.ends_with(at, framed(result), storm, framed);
+    }
+
+    /// The same in another framing.
+    pub fn ends_with(
+        &mut self,
+        at: u64,
+        result: Vec<u8>,
+        storm: &[&str],
+        frame: fn(&str) -> Vec<u8>,
+    ) {
         let storms: u64 =
             self.faults.iter().map(|f| if let Fault::Storm(n) = f { *n } else { 0 }).sum();
         for _ in 0..storms {
             let line = storm[self.storm.roll(storm.len() as u64) as usize];
-            self.out.answer(at, framed(line));
+            self.out.answer(at, frame(line));
         }
-        self.busy_until = self.out.answer(at, framed(result));
+        self.busy_until = self.out.answer(at, result);
     }
 }
 

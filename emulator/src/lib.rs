@@ -17,7 +17,7 @@
 //! | [`fault`] | trouble on the line, reproducible by a seed |
 //! | [`network`] | what stands behind the modem, and an in-memory broker for virtual time |
 //! | [`bridge`] | the network side as a real broker, TLS included |
-//! | [`serve`] | a modem on a PTY, on a TCP port or on any byte stream |
+//! | [`serve`] | a modem on a PTY, on a TCP port or on any byte stream; a box on a LAN |
 //! | [`broker`] | a broker inside the process (feature `broker`, on by default) |
 //!
 //! ```

@@ -4,6 +4,7 @@
 //! The modem outlives its hosts, as a real one does: whoever connects next finds the service and
 //! the clients as the last host left them. What the modem says while nobody is connected is lost.
 
+mod lan;
 mod pty;
 
 use std::future::poll_fn;
@@ -22,6 +23,7 @@ use crate::bridge::{Bridge, Route};
 use crate::modem::{Configuration, Modem};
 use crate::network::Network;
 
+pub use lan::{on_lan, on_lan_with};
 pub use pty::Pty;
 
 /// Who sent some bytes.
@@ -68,6 +70,15 @@ pub struct Hooks {
     pub observer: Option<mpsc::UnboundedSender<(Direction, Vec<u8>)>>,
     /// Test actions to perform.
     pub control: Option<mpsc::UnboundedReceiver<Control>>,
+}
+
+impl Hooks {
+    fn observe(&self, direction: Direction, bytes: &[u8]) {
+        if let Some(observer) = &self.observer {
+            // An observer may leave at any time.
+            let _ = observer.send((direction, bytes.to_vec()));
+        }
+    }
 }
 
 /// A modem on a new PTY, until cancelled. With `link`, a symbolic link to the terminal is made
@@ -218,7 +229,7 @@ impl<M: Modem, N: Network> Bench<M, N> {
                 Wake::Read(count) => match count? {
                     0 => return Ok(()),
                     count => {
-                        self.observe(Direction::HostToModem, &buffer[..count]);
+                        self.hooks.observe(Direction::HostToModem, &buffer[..count]);
                         self.modem.receive(now, &buffer[..count]);
                     }
                 },
@@ -242,7 +253,7 @@ impl<M: Modem, N: Network> Bench<M, N> {
             if bytes.is_empty() {
                 return;
             }
-            self.observe(Direction::ModemToHost, &bytes);
+            self.hooks.observe(Direction::ModemToHost, &bytes);
             if unread.len() < UNREAD {
                 unread.extend(bytes);
             }
@@ -268,13 +279,6 @@ impl<M: Modem, N: Network> Bench<M, N> {
                 None => Poll::Pending,
             }) => Wake::Control(control),
             () = sleep_until(due.unwrap_or(self.start)), if due.is_some() => Wake::Due,
-        }
-    }
-
-    fn observe(&self, direction: Direction, bytes: &[u8]) {
-        if let Some(observer) = &self.hooks.observer {
-            // An observer may leave at any time.
-            let _ = observer.send((direction, bytes.to_vec()));
         }
     }
 

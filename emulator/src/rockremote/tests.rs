@@ -940,6 +940,67 @@ fn answers_may_come_late() {
     assert_eq!(site.hear(line), [CONNACK]);
 }
 
+/// Two hosts that talk sense and nonsense while sky, cloud and connections come and go.
+fn ramble(seed: u64, all_at_once: bool) -> (Vec<Vec<u8>>, Counters) {
+    let mut dice = crate::fault::Dice::new(seed);
+    let queue = Queue { max_size: 20, ttl_s: Some(50), overflow: Some(60), ..Queue::default() };
+    let survives = Survives { sessions: dice.roll(2) == 0, retained: true, queue: true };
+    let mut site = Site::new(Config { queue, survives, boot: 500, ..open_to_all() });
+    let mut lines = [site.dial(), site.dial()];
+    let mut heard = vec![Vec::new(), Vec::new()];
+    for _ in 0..400 {
+        let host = dice.roll(2) as usize;
+        let id = 1 + dice.roll(3) as u8;
+        let topic = ["t/a", "t/b", "x"][dice.roll(3) as usize];
+        let qos = dice.roll(3) as u8;
+        let piece = match dice.roll(16) {
+            0 => vec![dice.roll(256) as u8],
+            1 | 2 => connect(["k", "l"][host], CLEAN * dice.roll(2) as u8, qos.into(), &[]),
+            3 => connect("l", WILL, 1, &[topic.as_bytes(), b"will"]),
+            4 => DISCONNECT.to_vec(),
+            5 | 6 => subscribe(id, &[(topic, qos), ("t/+", 2 - qos)]),
+            7 => unsubscribe(id, &[topic]),
+            8 | 9 => publish(0x30 | qos << 1 | dice.roll(2) as u8, topic, id, b"payload"),
+            10 => PINGREQ.to_vec(),
+            other => ack([PUBACK, PUBREC, PUBREL, PUBCOMP, PUBREL][other as usize - 11], id),
+        };
+        match all_at_once {
+            true => site.send(lines[host], piece),
+            false => piece.iter().for_each(|byte| site.send(lines[host], [*byte])),
+        }
+        match dice.roll(20) {
+            0 => site.broker.publish(b"iot/ACCOUNT-ID/t/a", b"down", dice.roll(2) == 0),
+            1 => site.broker.lose(0, 1),
+            2 => site.gateway.set_sky(site.now, dice.roll(2) == 0),
+            3 => site.gateway.hang_up(site.now, lines[host]),
+            4 if dice.roll(8) == 0 => site.gateway.restart(site.now),
+            5 => site.broker.fail_next(29),
+            _ => {}
+        }
+        site.exchange();
+        for (line, heard) in lines.iter_mut().zip(&mut heard) {
+            heard.extend(site.bytes(*line));
+            if site.gateway.hung_up(*line) {
+                heard.push(0xEE);
+                *line = site.gateway.accept(site.now).unwrap_or(*line);
+            }
+        }
+        site.pass(dice.roll(1500));
+    }
+    (heard, site.gateway.counters().clone())
+}
+
+#[test]
+fn whatever_happens_pieces_make_no_difference() {
+    let mut sent = 0;
+    for seed in 0..50 {
+        let whole = ramble(seed, true);
+        assert_eq!(whole, ramble(seed, false), "seed {seed}");
+        sent += whole.1.imts;
+    }
+    assert!(sent > 50, "{sent}");
+}
+
 // ---- the view of one host ----------------------------------------------------------------------
 
 #[test]

@@ -320,6 +320,18 @@ impl<const N: usize> Inbox<N> {
         self.text(Kind::Undelivered, reason);
     }
 
+    /// A message on `topic` with so many bytes was received and not kept.
+    pub fn drop_message(&mut self, topic: &[u8], bytes: u32) {
+        let room = length(topic);
+        let placed = u16::try_from(room).ok().and_then(|topic| {
+            self.push(Header { kind: Kind::Dropped, tag: 0, topic, value: bytes, room }, RESERVE)
+        });
+        match placed {
+            Some(at) => self.fill(at, 0, topic),
+            None => self.count_dropped(1, bytes),
+        }
+    }
+
     fn text(&mut self, kind: Kind, text: &[u8]) {
         let room = length(text);
         match self.push(Header { kind, tag: 0, topic: 0, value: 0, room }, RESERVE) {
@@ -759,6 +771,16 @@ mod tests {
         assert!(!inbox.end_placed(1, 2));
         let dropped = Dropped { count: 1, bytes: 3_998, topic: Some(b"big") };
         assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
+    }
+
+    #[test]
+    fn a_message_that_is_not_wanted_is_announced_with_its_topic_while_there_is_room() {
+        let mut inbox = Inbox::<96>::new();
+        inbox.drop_message(b"t/a", 7);
+        inbox.drop_message(&[b'x'; 200], 9);
+        let dropped = Dropped { count: 1, bytes: 7, topic: Some(b"t/a") };
+        assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
+        assert_eq!(drain(&mut inbox), ["dropped 1 of 9"]);
     }
 
     #[test]

@@ -26,7 +26,8 @@ impl<M: Modem> Desk<M> {
     }
 
     pub fn read(&mut self) -> Vec<u8> {
-        let mut all = Vec::new();
+        // What is due may want something of the broker.
+        let mut all = self.modem.transmit(self.now);
         loop {
             self.broker.exchange(&mut self.modem, self.now);
             let bytes = self.modem.transmit(self.now);

@@ -192,9 +192,11 @@ impl Modem {
         self.port.out.take()
     }
 
-    /// When to call [`transmit`](Self::transmit) next, if nothing else happens before.
+    /// When to call [`transmit`](Self::transmit) and [`requests`](Self::requests) next, if nothing
+    /// else happens before. The gateway's wishes come with time, not only with bytes.
     pub fn deadline(&self) -> Option<u64> {
-        self.port.deadline()
+        let wanted = (!self.requests.is_empty()).then_some(self.port.now);
+        wanted.into_iter().chain(self.port.deadline()).min()
     }
 
     /// What the gateway wants from the network, in order, all of it for client 0. Each request but
@@ -342,7 +344,7 @@ impl Modem {
             Timer::Churn => self.churns(),
             Timer::Provisioned => self.is_provisioned(),
             Timer::Dial => self.dials(),
-            Timer::NotSupplied(serial) => self.mo_ends(serial, FinalMo::SegmentNotSupplied),
+            Timer::NotSupplied(serial) => self.is_not_supplied(serial),
             Timer::Again(serial) => self.asks_again(serial),
             Timer::Arrived(serial) => self.mo_arrives(serial),
             Timer::Expired(serial, status) | Timer::Cancelled(serial, status) => {

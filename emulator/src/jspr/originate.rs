@@ -125,6 +125,11 @@ impl Queue {
         self.messages.iter_mut().find(|message| message.serial == serial)
     }
 
+    /// The same, or the last one that is no more.
+    fn known(&mut self, serial: u64) -> Option<&mut Message> {
+        self.messages.iter_mut().chain(&mut self.old).find(|message| message.serial == serial)
+    }
+
     fn named(&mut self, topic: u16, id: u8) -> Option<&mut Message> {
         self.messages.iter_mut().find(|message| (message.topic, message.id) == (topic, id))
     }
@@ -231,11 +236,7 @@ impl Modem {
     }
 
     fn asks(&mut self, serial: u64, range: Range<usize>) {
-        let old = self.mo.old.as_mut().filter(|old| old.serial == serial);
-        let messages = &mut self.mo.messages;
-        let Some(message) = messages.iter_mut().find(|m| m.serial == serial).or(old) else {
-            return;
-        };
+        let Some(message) = self.mo.known(serial) else { return };
         message.asked = Some(range.clone());
         let request = SegmentRequest {
             topic_id: message.topic,
@@ -277,6 +278,13 @@ impl Modem {
         Ok(())
     }
 
+    pub(super) fn is_not_supplied(&mut self, serial: u64) {
+        if let Some(message) = self.mo.known(serial) {
+            message.asked = None;
+        }
+        self.mo_ends(serial, FinalMo::SegmentNotSupplied);
+    }
+
     fn is_complete(&mut self, serial: u64) {
         let Some(message) = self.mo.get(serial) else { return };
         message.stage = Stage::Stored;
@@ -291,9 +299,8 @@ impl Modem {
     }
 
     pub(super) fn asks_again(&mut self, serial: u64) {
-        let known = self.mo.messages.iter().chain(&self.mo.old).find(|m| m.serial == serial);
-        let Some(message) = known else { return };
         let size = (self.config.mo.segments.size as usize).max(1);
+        let Some(message) = self.mo.known(serial) else { return };
         let first = 0..message.bytes.len().min(size);
         self.asks(serial, first);
     }

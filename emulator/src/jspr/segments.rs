@@ -46,7 +46,7 @@ pub(super) fn cut(length: usize, how: &Segments, dice: &mut Dice) -> VecDeque<Ra
         }
     }
     let every = how.twice.map_or(usize::MAX, |every| (every as usize).max(1));
-    let times = |at: usize| if (at + 1) % every == 0 { 2 } else { 1 };
+    let times = |at: usize| if (at + 1).is_multiple_of(every) { 2 } else { 1 };
     ranges
         .into_iter()
         .enumerate()

@@ -5,10 +5,9 @@
 
 use std::{fs, path::PathBuf};
 
-use hayes::at::dialect::Dialect;
 use hayes_luat::Luat;
 use hayes_simcom::Simcom;
-use hayes_transcript::{Item, parse, print, replay};
+use hayes_transcript::{Item, Jspr, Mqtt, Reader, at, parse, print, replay};
 use proptest::prelude::*;
 
 /// A reading that differs: in this file, instead of this expectation, these
@@ -21,12 +20,23 @@ struct Difference {
     reason: &'static str,
 }
 
-const DIFFERENCES: &[Difference] = &[Difference {
-    file: "90-smsub-quotes-and-crlf.txt",
-    expected: r#"{"message":{"topic":"t/a","payload_hex":"7b226b223a22762c205c22785c22227d0d0a4f4b0d0a"}}"#,
-    seen: &[r#"{"urc":"+SMSUB: \"t/a\",\"{\"k\":\"v, \\\"x\\\"\"}"}"#, r#"{"urc":"\""}"#],
-    reason: "doubtful: the line has no length; where its payload goes on after CR LF is a guess",
-}];
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        file: "90-smsub-quotes-and-crlf.txt",
+        expected: r#"{"message":{"topic":"t/a","payload_hex":"7b226b223a22762c205c22785c22227d0d0a4f4b0d0a"}}"#,
+        seen: &[r#"{"urc":"+SMSUB: \"t/a\",\"{\"k\":\"v, \\\"x\\\"\"}"}"#, r#"{"urc":"\""}"#],
+        reason: "doubtful: the line has no length; where its payload goes on after CR LF is a guess",
+    },
+    Difference {
+        file: "06-unit-test-vectors.txt",
+        expected: r#"{"message":{"topic_id":244,"payload_hex":"68656c6c6f"}}"#,
+        seen: &[
+            r#"{"unsolicited":{"target":"messageTerminateStatus","json":{"topic_id":244, "message_id":4,"final_mt_status":"complete"}}}"#,
+            r#"{"incomplete":"message 1 on topic 244 was under way"}"#,
+        ],
+        reason: "doubtful: the status names another message than its data",
+    },
+];
 
 struct Capture {
     name: String,
@@ -65,8 +75,8 @@ impl Capture {
         events
     }
 
-    fn assert_reads<D: Dialect>(&self, items: &[Item], how: &str) {
-        let seen = replay::<D>(items);
+    fn assert_reads(&self, reader: &Make, items: &[Item], how: &str) {
+        let seen = replay(&mut *reader(), items);
         let seen: Vec<_> = seen.iter().map(|event| without_words(event)).collect();
         let expected: Vec<_> = self.expected().into_iter().map(without_words).collect();
         if let Some(at) =
@@ -129,31 +139,53 @@ fn random(seed: u64, below: u64) -> impl FnMut() -> usize {
     }
 }
 
-fn assert_all_read<D: Dialect>(folder: &str) {
+/// Makes a reader of some modem's dialogues.
+type Make = dyn Fn() -> Box<dyn Reader>;
+
+fn assert_all_read(folder: &str, reader: impl Fn(&str) -> Option<&'static Make>) {
     for capture in captures(folder) {
-        capture.assert_reads::<D>(&capture.items, "as it stands");
-        capture.assert_reads::<D>(&split(&capture.items, || usize::MAX), "whole");
-        capture.assert_reads::<D>(&split(&capture.items, || 1), "byte by byte");
+        let Some(reader) = reader(&capture.name) else { continue };
+        capture.assert_reads(reader, &capture.items, "as it stands");
+        capture.assert_reads(reader, &split(&capture.items, || usize::MAX), "whole");
+        capture.assert_reads(reader, &split(&capture.items, || 1), "byte by byte");
         for seed in 1..=8 {
             let items = split(&capture.items, random(seed, 2 << seed));
-            capture.assert_reads::<D>(&items, &format!("with seed {seed}"));
+            capture.assert_reads(reader, &items, &format!("with seed {seed}"));
         }
     }
 }
 
 #[test]
 fn simcom_dialogues_mean_what_they_say_however_they_are_cut() {
-    assert_all_read::<Simcom>("simcom");
+    assert_all_read("simcom", |_| Some(&at::<Simcom>));
 }
 
 #[test]
 fn luat_dialogues_mean_what_they_say_however_they_are_cut() {
-    assert_all_read::<Luat>("luat");
+    assert_all_read("luat", |_| Some(&at::<Luat>));
+}
+
+/// Records of modems that no driver here speaks to: 9602 (SBD), and the AT
+/// commands of a RockREMOTE Mini.
+const NOT_SUPPORTED: &[&str] = &[
+    "13-sbd-send-no-network.txt",
+    "15-sbd-sbdix-with-mt.txt",
+    "16-sbd-text-example.txt",
+    "18-rockremote-mini-at-imt.txt",
+];
+
+#[test]
+fn iridium_dialogues_mean_what_they_say_however_they_are_cut() {
+    assert_all_read("iridium", |name| match name {
+        name if NOT_SUPPORTED.contains(&name) => None,
+        name if name.contains("mqtt311") => Some(&|| Box::new(Mqtt::default())),
+        _ => Some(&|| Box::new(Jspr::default())),
+    });
 }
 
 #[test]
 fn every_difference_is_one() {
-    let captures: Vec<_> = ["simcom", "luat"].into_iter().flat_map(captures).collect();
+    let captures: Vec<_> = ["simcom", "luat", "iridium"].into_iter().flat_map(captures).collect();
     for difference in DIFFERENCES {
         let capture = captures.iter().find(|capture| capture.name == difference.file);
         let expected = |item: &Item| matches!(item, Item::Expected { json, .. } if json == difference.expected);
@@ -231,11 +263,11 @@ fn dialogue() -> impl Strategy<Value = Vec<Item>> {
 proptest! {
     #[test]
     fn any_dialogue_says_the_same_however_it_is_cut(items in dialogue(), seed in 1_u64..1_000_000) {
-        let whole = replay::<Simcom>(&split(&items, || usize::MAX));
-        prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, || 1)));
-        prop_assert_eq!(&whole, &replay::<Simcom>(&split(&items, random(seed, 12))));
-        let whole = replay::<Luat>(&split(&items, || usize::MAX));
-        prop_assert_eq!(&whole, &replay::<Luat>(&split(&items, || 1)));
-        prop_assert_eq!(&whole, &replay::<Luat>(&split(&items, random(seed, 12))));
+        let readers: [&Make; 2] = [&at::<Simcom>, &at::<Luat>];
+        for reader in readers {
+            let whole = replay(&mut *reader(), &split(&items, || usize::MAX));
+            prop_assert_eq!(&whole, &replay(&mut *reader(), &split(&items, || 1)));
+            prop_assert_eq!(&whole, &replay(&mut *reader(), &split(&items, random(seed, 12))));
+        }
     }
 }

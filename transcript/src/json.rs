@@ -51,6 +51,7 @@ fn unfinished(what: Unfinished<'_>) -> String {
         Unfinished::Data(name) => format!("{} waits for its data or its end", text(name)),
         Unfinished::Command(name) => format!("{} has no final result", text(name)),
         Unfinished::Result(name) => format!("{} was accepted and has no result", text(name)),
+        Unfinished::Violation(how) => format!("the protocol was broken: {how}"),
         Unfinished::Line => "the last line has no end".to_owned(),
     }
 }
@@ -68,7 +69,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Bytes as a JSON string. What is not UTF-8 becomes U+FFFD.
-fn string(bytes: &[u8]) -> String {
+pub(crate) fn string(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for char in String::from_utf8_lossy(bytes).chars() {
         match char {
@@ -90,7 +91,7 @@ fn string(bytes: &[u8]) -> String {
     out
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn text_is_escaped_and_a_topic_that_is_no_text_is_in_hex() {
         assert_eq!(json(&Seen::Info(b"\x024 \"\\\t")), r#"{"info":"\u00024 \"\\\t"}"#);
-        let message = Message { session: 0, topic: b"\xf7", payload: b"\0" };
+        let message = Message { session: 0, topic: b"\xf7", payload: b"\0", delivery: None };
         let expected = r#"{"message":{"topic":null,"topic_hex":"f7","payload_hex":"00"}}"#;
         assert_eq!(json(&Seen::Message(message)), expected);
     }

@@ -8,10 +8,14 @@
 
 mod format;
 mod json;
+mod jspr;
+mod mqtt;
 mod observer;
 
 pub use format::{FormatError, Item, Problem, parse, print};
 pub use json::json;
+pub use jspr::Jspr;
+pub use mqtt::Mqtt;
 pub use observer::{Observer, Seen, Unfinished};
 
 use hayes::at::dialect::Dialect;
@@ -21,30 +25,67 @@ pub const LINE: usize = 4_096;
 /// Room for a message or a data phase, in bytes: modems take 10,240.
 pub const INBOX: usize = 32_768;
 
-/// What the record `input` says, read as a dialogue with a modem of the
-/// dialect `D`: one JSON object an event, in the words of the format.
+/// Reads the bytes of both sides of a dialogue and says what they mean, as JSON
+/// objects in the words of the format.
+pub trait Reader {
+    /// The host sent these bytes.
+    fn host(&mut self, bytes: &[u8], seen: &mut Vec<String>);
+
+    /// The modem sent these bytes.
+    fn modem(&mut self, bytes: &[u8], seen: &mut Vec<String>);
+
+    /// So many milliseconds pass.
+    fn elapsed(&mut self, ms: u32, seen: &mut Vec<String>);
+
+    /// The record, or this excerpt of it, ends here.
+    fn finish(&mut self, seen: &mut Vec<String>);
+}
+
+impl<D: Dialect, const LINE: usize, const INBOX: usize> Reader for Observer<D, LINE, INBOX> {
+    fn host(&mut self, bytes: &[u8], seen: &mut Vec<String>) {
+        self.host(bytes, &mut |event| seen.push(json(&event)));
+    }
+
+    fn modem(&mut self, bytes: &[u8], seen: &mut Vec<String>) {
+        self.modem(bytes, &mut |event| seen.push(json(&event)));
+    }
+
+    fn elapsed(&mut self, ms: u32, seen: &mut Vec<String>) {
+        self.elapsed(ms, &mut |event| seen.push(json(&event)));
+    }
+
+    fn finish(&mut self, seen: &mut Vec<String>) {
+        self.finish(&mut |event| seen.push(json(&event)));
+    }
+}
+
+/// A reader of dialogues with AT modems of the dialect `D`.
+#[must_use]
+pub fn at<D: Dialect + 'static>() -> Box<dyn Reader> {
+    Box::new(Observer::<D, LINE, INBOX>::new())
+}
+
+/// What the record `input` says to `reader`: one JSON object an event.
 ///
 /// # Errors
 /// If `input` is not in the format.
-pub fn decode<D: Dialect>(input: &str) -> Result<Vec<String>, FormatError> {
-    Ok(replay::<D>(&parse(input)?))
+pub fn decode(mut reader: Box<dyn Reader>, input: &str) -> Result<Vec<String>, FormatError> {
+    Ok(replay(&mut *reader, &parse(input)?))
 }
 
 /// As [`decode`], of a record that was parsed already.
 #[must_use]
-pub fn replay<D: Dialect>(items: &[Item]) -> Vec<String> {
-    let mut events = Vec::new();
-    let mut observer = Box::new(Observer::<D, LINE, INBOX>::new());
-    let mut seen = |event: Seen<'_>| events.push(json(&event));
+pub fn replay(reader: &mut dyn Reader, items: &[Item]) -> Vec<String> {
+    let mut seen = Vec::new();
     for item in items {
         match item {
-            Item::Host(bytes) => observer.host(bytes, &mut seen),
-            Item::Modem(bytes) => observer.modem(bytes, &mut seen),
-            Item::Pause(ms) => observer.elapsed(*ms, &mut seen),
-            Item::Comment(text) if text.starts_with("# -- ") => observer.finish(&mut seen),
+            Item::Host(bytes) => reader.host(bytes, &mut seen),
+            Item::Modem(bytes) => reader.modem(bytes, &mut seen),
+            Item::Pause(ms) => reader.elapsed(*ms, &mut seen),
+            Item::Comment(text) if text.starts_with("# -- ") => reader.finish(&mut seen),
             Item::Comment(_) | Item::Read | Item::Expected { .. } => {}
         }
     }
-    observer.finish(&mut seen);
-    events
+    reader.finish(&mut seen);
+    seen
 }

@@ -78,6 +78,8 @@ pub enum Unfinished<'a> {
     Command(&'a [u8]),
     /// A command of this name was accepted and had no result line.
     Result(&'a [u8]),
+    /// Nothing that follows has a meaning, because the protocol was broken so.
+    Violation(&'a str),
     /// A line had no end.
     Line,
 }

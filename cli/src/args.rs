@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hayes::mqtt::{AuthType, ConnectOptions, Credential, FieldError, Network, QoS, Tls, Will};
-use hayes_emulator::{Fault, Quirk, luat, simcom};
+use hayes_emulator::{Fault, Quirk, jspr, luat, rockremote, simcom};
 
 use crate::device::Device;
 use crate::failure::Failure;
-use crate::vendor::{Setup, Vendor};
+use crate::vendor::{BrokerAt, Setup, Vendor};
 
 /// MQTT through modems that have it inside
 #[derive(Parser)]
@@ -55,7 +55,7 @@ pub struct ModemArgs {
     #[arg(long, value_enum, default_value_t)]
     pub modem: Vendor,
 
-    /// Where the modem is: a terminal, maybe with @BAUD (else 115200), or tcp:HOST:PORT
+    /// Where the modem is: a terminal, maybe with @BAUD (else the usual), or tcp:HOST:PORT
     #[arg(long, value_name = "DEV")]
     pub device: Device,
 
@@ -139,20 +139,24 @@ impl NetworkArgs {
     /// What is chosen for the modem.
     pub fn setup(&self) -> Setup {
         let user_first = self.apn_auth_order.map(|order| order == ApnAuthOrder::UserFirst);
-        Setup { bring_up_timeout: Some(self.timeout), user_first }
+        Setup { bring_up_timeout: Some(self.timeout), user_first, any_port: false }
     }
 }
 
 #[derive(Args)]
 #[command(next_help_heading = "Connection to the broker")]
 pub struct ConnectionArgs {
-    /// Name or address of the broker, as seen from the modem
+    /// Name or address of the broker, as seen from the modem; a RockREMOTE and a 9704 have their own
     #[arg(short = 'h', long)]
-    pub host: String,
+    host: Option<String>,
 
     /// Port of the broker; 1883 unless given, with TLS 8883
     #[arg(short, long)]
     port: Option<u16>,
+
+    /// Allow a port of a RockREMOTE other than 1883: for tests and tunnels
+    #[arg(long)]
+    pub any_port: bool,
 
     /// Client identifier; hayes- and a random number unless given
     #[arg(short, long)]
@@ -245,19 +249,35 @@ impl ConnectionArgs {
         self.id.clone().unwrap_or_else(|| format!("hayes-{:08x}", random()))
     }
 
-    /// The port given, or the usual one.
-    pub fn port(&self) -> u16 {
+    /// The broker, as the modem is to be told.
+    pub fn broker(&self, modem: &ModemArgs) -> Result<(String, u16), Failure> {
         let secure = self.tls.cafile.is_some() || self.tls.insecure;
-        self.port.unwrap_or(if secure { 8883 } else { 1883 })
+        let port = self.port.unwrap_or(if secure { 8883 } else { 1883 });
+        match (modem.modem.row().broker, &self.host, modem.device.address()) {
+            (BrokerAt::Asked, Some(host), _) => Ok((host.clone(), port)),
+            (BrokerAt::Asked, None, _) => Err(Failure::Usage("--host is missing".to_owned())),
+            (BrokerAt::Device, None, Some((host, port))) if self.port.is_none() => {
+                Ok((host.to_owned(), port))
+            }
+            (BrokerAt::Device, None, None) => {
+                Err(Failure::Usage("write --device as tcp:HOST:PORT for this modem".to_owned()))
+            }
+            (BrokerAt::Cloud, None, _) if self.port.is_none() => Ok(("iridium".to_owned(), port)),
+            _ => Err(Failure::Usage(
+                "this modem has its own broker: no --host, no --port".to_owned(),
+            )),
+        }
     }
 
     /// What the driver needs to connect.
     pub fn options<'a>(
         &'a self,
+        host: &'a str,
+        port: u16,
         id: &'a str,
         files: &'a Files,
     ) -> Result<ConnectOptions<'a>, FieldError> {
-        let mut options = ConnectOptions::new(&self.host, self.port(), id)?
+        let mut options = ConnectOptions::new(host, port, id)?
             .keep_alive(self.keepalive)
             .clean_session(!self.keep_session);
         if let Some(user) = &self.username {
@@ -379,6 +399,10 @@ pub enum EmulateVendor {
     Simcom(EmulateSimcomArgs),
     /// A Luat modem with the standard AT firmware
     Luat(EmulateLuatArgs),
+    /// A RockREMOTE with its IoT Gateway
+    Rockremote(EmulateRockremoteArgs),
+    /// An Iridium 9704, which speaks JSPR
+    Jspr(EmulateJsprArgs),
 }
 
 #[derive(Args)]
@@ -409,6 +433,62 @@ pub struct EmulateLuatArgs {
     /// Switch a documented oddity on; may be given several times
     #[arg(long, value_name = "NAME")]
     pub quirk: Vec<luat::Quirk>,
+}
+
+#[derive(Args)]
+#[command(after_help = oddities(jspr::Quirk::ALL.map(|one| (one.name(), one.help()))))]
+pub struct EmulateJsprArgs {
+    #[command(flatten)]
+    pub modem: EmulatedArgs,
+
+    /// Switch a documented oddity on; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub quirk: Vec<jspr::Quirk>,
+}
+
+#[derive(Args)]
+#[command(after_help = oddities([]))]
+pub struct EmulateRockremoteArgs {
+    /// The port of its broker on the LAN; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub listen: String,
+
+    /// The broker in the cloud; none unless given
+    #[arg(long, value_name = "mqtt://HOST:PORT", value_parser = broker)]
+    pub broker: Option<(String, u16)>,
+
+    /// Account in the cloud: topics begin with iot/ACCOUNT/ there
+    #[arg(long, default_value = "ACCOUNT-ID")]
+    pub account: String,
+
+    /// What of the cloud goes to the box: a topic, or one that ends in /#; may be given several
+    /// times, all unless given
+    #[arg(long, value_name = "FILTER", default_value = "#")]
+    pub mt_filter: Vec<rockremote::MtFilter>,
+
+    /// Send when so many bytes of payload are queued; 0 is never
+    #[arg(long, value_name = "BYTES", default_value_t = 50_000)]
+    pub max_queue_size: usize,
+
+    /// Send when the oldest message is so old; 0 is never
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub max_queue_age: u64,
+
+    /// Send each message at once
+    #[arg(long)]
+    pub immediately: bool,
+
+    /// Make trouble; may be given several times
+    #[arg(long, value_name = "NAME[=N]")]
+    pub fault: Vec<Fault>,
+
+    /// Another seed is other trouble
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+
+    /// Show the packets on standard error, without secrets
+    #[arg(long)]
+    pub dialogue: bool,
 }
 
 /// What can be said of any modem that does not exist.
@@ -458,11 +538,14 @@ pub struct DecodeArgs {
 
 /// The lists of quirks and faults, for the help.
 fn oddities<const N: usize>(quirks: [(&str, &str); N]) -> String {
-    let mut text = "Quirks:\n".to_owned();
+    let mut text = String::new();
+    if N > 0 {
+        text += "Quirks:\n";
+    }
     for (name, help) in quirks {
         text += &format!("  {name:<20}  {help}\n");
     }
-    text += "\nFaults:\n";
+    text += if N > 0 { "\nFaults:\n" } else { "Faults:\n" };
     for (_, help) in Fault::ALL {
         let (form, what) = help.split_once(": ").unwrap_or((help, ""));
         text += &format!("  {form:<20}  {what}\n");

@@ -5,10 +5,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write, stdin, stdout};
 
-use hayes_luat::Luat;
-use hayes_simcom::Simcom;
-use hayes_transcript::FormatError;
-
 use crate::vendor::Vendor;
 
 /// Decodes the file at `path`, or standard input if that is `-`.
@@ -18,20 +14,12 @@ pub fn run(vendor: Vendor, path: &str) -> io::Result<()> {
         "-" => stdin().read_to_string(&mut input)?,
         _ => File::open(path)?.read_to_string(&mut input)?,
     };
-    let events =
-        decode(vendor, &input).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+    let events = hayes_transcript::decode((vendor.row().reader)(), &input);
+    let events = events.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
     match print(&events) {
         // Nobody reads the output any more.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => done,
-    }
-}
-
-/// What the dialogue `input` with a modem of `vendor` means.
-fn decode(vendor: Vendor, input: &str) -> Result<Vec<String>, FormatError> {
-    match vendor {
-        Vendor::Simcom => hayes_transcript::decode::<Simcom>(input),
-        Vendor::Luat => hayes_transcript::decode::<Luat>(input),
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use hayes::mqtt::{ConnectOptions, Event, LinkState, Network, Publish, QoS};
 use hayes::{ClientError, MqttClient};
 use hayes_emulator::broker::Broker;
-use hayes_emulator::serve::Pty;
 use rumqttc::{AsyncClient, MqttOptions, Packet};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -22,14 +21,10 @@ use crate::failure::Failure;
 use crate::session::{Modem, modem};
 use crate::signals::Signals;
 use crate::transcript::{Transcript, readable};
-use crate::vendor::{Setup, Vendor};
+use crate::vendor::{Demo, Setup, Vendor};
 
 /// Far more than it takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const UP: &str = "hayes/demo/up";
-const DOWN: &str = "hayes/demo/down";
-const LEVELS: [QoS; 3] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce];
 
 /// All that a careless driver takes for something else.
 const HOSTILE: &[u8] = b"\r\nOK\r\n\"quoted\", > \r\n> \r\n+CMQTTRXEND: 0\r\nERROR\r\n\
@@ -49,20 +44,18 @@ pub async fn run(args: DemoArgs) -> Result<(), Failure> {
 
 async fn play(vendor: Vendor) -> Result<(), Failure> {
     let broker = Broker::start().map_err(|e| Failure::new("starting the broker", e))?;
-    let pty = Pty::open(None).map_err(|e| Failure::new("opening a pseudo-terminal", e))?;
-    let device: Device = format!("{}@115200", pty.path().display())
-        .parse()
-        .map_err(|e| Failure::new("opening a pseudo-terminal", e))?;
-    let transcript = Transcript::new(&vendor.row().wire, Box::new(stdout()));
+    let row = vendor.row();
+    let place = (row.demo.emulate)(broker.port).map_err(|e| Failure::new("being a modem", e))?;
+    let device: Device = place.parse().map_err(|e| Failure::new("being a modem", e))?;
+    let transcript = Transcript::new((row.view)(), Box::new(stdout()));
     let transcript = Arc::new(Mutex::new(transcript));
     say(&transcript, format!("broker on 127.0.0.1:{}, modem on {device}", broker.port));
 
-    (vendor.row().emulate)(pty);
-    let mut witness = Witness::start(broker.port).await?;
-    let stream = device.open().await;
+    let mut witness = Witness::start(broker.port, &row.demo).await?;
+    let stream = device.open(row.baud).await;
     let stream = stream.map_err(|e| Failure::new(format_args!("opening {device}"), e))?;
     let tap = Tap::new(stream, Some(Arc::clone(&transcript)));
-    let modem = modem(vendor, &Setup::default(), tap);
+    let modem = modem(vendor, &Setup { any_port: true, ..Setup::default() }, tap);
     let mut stage = Stage { vendor, modem, transcript };
 
     stage.connect(broker.port).await?;
@@ -100,15 +93,19 @@ impl Stage {
         let status = self.modem.status().await;
         let status = self.check("asking the modem", status)?;
         let address = status.address.map(|one| one.to_string()).unwrap_or_default();
-        self.say(format!("up: {}, {}, address {address}", status.model, status.registration));
+        let known = [status.model.as_str(), &address];
+        let known: Vec<_> = known.into_iter().filter(|one| !one.is_empty()).collect();
+        self.say(format!("up: {}", known.join(", ")));
 
         let options = ConnectOptions::new("127.0.0.1", port, "hayes-demo")?;
         let done = self.modem.connect(&options).await;
         self.check("connecting", done)?;
         self.say("connected");
-        let done = self.modem.subscribe(DOWN, QoS::ExactlyOnce).await;
+        let demo = &self.vendor.row().demo;
+        let (down, qos) = (demo.down.0, demo.levels[2]);
+        let done = self.modem.subscribe(down, qos).await;
         self.check("subscribing", done)?;
-        self.say(format!("subscribed to {DOWN}"));
+        self.say(format!("subscribed to {down}"));
         Ok(())
     }
 
@@ -116,12 +113,14 @@ impl Stage {
     /// the same QoS: `rumqttd` delivers with that of the subscription.)
     async fn publish(&mut self, witness: &mut Witness) -> Result<usize, Failure> {
         let payloads = payloads();
-        for (qos, payload) in LEVELS.into_iter().zip(&payloads) {
+        let demo = &self.vendor.row().demo;
+        let (local, remote) = demo.up;
+        for (qos, payload) in demo.levels.into_iter().zip(&payloads) {
             let doing = format!("publishing with QoS {}", qos.level());
-            let done = self.modem.publish(&Publish::new(UP, payload)?.qos(qos)).await;
+            let done = self.modem.publish(&Publish::new(local, payload)?.qos(qos)).await;
             let proof = self.check(&doing, done)?;
             let heard = witness.message().await?;
-            same(&doing, (UP.as_bytes(), payload), (heard.topic.as_bytes(), &heard.payload))?;
+            same(&doing, (remote.as_bytes(), payload), (heard.topic.as_bytes(), &heard.payload))?;
             let size = payload.len();
             self.say(format!("published {size} bytes, {qos:?}, {proof:?}; the witness has them"));
         }
@@ -132,23 +131,25 @@ impl Stage {
     /// same.
     async fn receive(&mut self, witness: &mut Witness) -> Result<usize, Failure> {
         let payloads = payloads();
-        for (qos, payload) in LEVELS.into_iter().zip(&payloads) {
+        let demo = &self.vendor.row().demo;
+        let (local, remote) = demo.down;
+        for (qos, payload) in demo.levels.into_iter().zip(&payloads) {
             let doing = format!("receiving with QoS {}", qos.level());
-            witness.publish(qos, payload.clone()).await?;
+            witness.publish(remote, qos, payload.clone()).await?;
             let message = match self.modem.next_event().await {
                 Ok(Event::Message(message)) => message,
                 Ok(other) => return Err(Failure::new(doing, format!("{other:?} instead"))),
                 Err(error) => return Err(Failure::of_client(doing, self.vendor, error)),
             };
-            same(&doing, (DOWN.as_bytes(), payload), (message.topic, message.payload))?;
+            same(&doing, (local.as_bytes(), payload), (message.topic, message.payload))?;
             let (size, shown) = (payload.len(), readable(payload));
-            self.say(format!("message on {DOWN}, {size} bytes as sent: {shown}"));
+            self.say(format!("message on {local}, {size} bytes as sent: {shown}"));
         }
         Ok(payloads.len())
     }
 
     async fn disconnect(&mut self) -> Result<(), Failure> {
-        let done = self.modem.unsubscribe(DOWN).await;
+        let done = self.modem.unsubscribe(self.vendor.row().demo.down.0).await;
         self.check("unsubscribing", done)?;
         self.say("unsubscribed");
         let done = self.modem.disconnect().await;
@@ -191,7 +192,7 @@ struct Witness {
 
 impl Witness {
     /// Connects and subscribes to what the modem publishes.
-    async fn start(port: u16) -> Result<Self, Failure> {
+    async fn start(port: u16, demo: &Demo) -> Result<Self, Failure> {
         let options = MqttOptions::new("witness", "127.0.0.1", port);
         let (client, mut events) = AsyncClient::new(options, 10);
         let (tell, heard) = mpsc::unbounded_channel();
@@ -208,19 +209,19 @@ impl Witness {
             }
         });
         let mut witness = Self { client, heard };
-        let asked = witness.client.subscribe(UP, rumqttc::QoS::ExactlyOnce).await;
+        let asked = witness.client.subscribe(demo.up.1, rumqttc::QoS::ExactlyOnce).await;
         asked.map_err(Self::failed)?;
         while !matches!(witness.next().await?, Packet::SubAck(_)) {}
         Ok(witness)
     }
 
-    async fn publish(&self, qos: QoS, payload: Vec<u8>) -> Result<(), Failure> {
+    async fn publish(&self, topic: &str, qos: QoS, payload: Vec<u8>) -> Result<(), Failure> {
         let qos = match qos {
             QoS::AtMostOnce => rumqttc::QoS::AtMostOnce,
             QoS::AtLeastOnce => rumqttc::QoS::AtLeastOnce,
             QoS::ExactlyOnce => rumqttc::QoS::ExactlyOnce,
         };
-        self.client.publish(DOWN, qos, false, payload).await.map_err(Self::failed)
+        self.client.publish(topic, qos, false, payload).await.map_err(Self::failed)
     }
 
     /// The next message that it receives.

@@ -22,15 +22,12 @@ pub enum Device {
     Serial {
         /// Its path.
         path: String,
-        /// Bits per second.
-        baud: u32,
+        /// Bits per second; what is usual unless given.
+        baud: Option<u32>,
     },
     /// A TCP port, as `HOST:PORT`.
     Tcp(String),
 }
-
-/// What most modems speak after power-up.
-const BAUD: u32 = 115_200;
 
 impl FromStr for Device {
     type Err = String;
@@ -48,10 +45,10 @@ impl FromStr for Device {
             Some((path, baud)) if baud.bytes().all(|b| b.is_ascii_digit()) => (path, baud),
             _ => (text, ""),
         };
-        let baud = if text == path { Ok(BAUD) } else { baud.parse() };
+        let baud = (text != path).then(|| baud.parse()).transpose();
         match (path, baud) {
             ("", _) => Err("the path is empty".to_owned()),
-            (_, Err(_) | Ok(0)) => Err("the baud rate after @ is no such number".to_owned()),
+            (_, Err(_) | Ok(Some(0))) => Err("the baud rate after @ is no such number".to_owned()),
             (path, Ok(baud)) => Ok(Self::Serial { path: path.to_owned(), baud }),
         }
     }
@@ -72,14 +69,21 @@ pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 impl Device {
-    /// Opens it.
+    /// Host and port, if it is a TCP port.
+    pub fn address(&self) -> Option<(&str, u16)> {
+        let Self::Tcp(address) = self else { return None };
+        let (host, port) = address.rsplit_once(':')?;
+        Some((host.trim_matches(['[', ']']), port.parse().ok()?))
+    }
+
+    /// Opens it; a serial port at `usual` bits per second unless given.
     ///
     /// # Errors
     /// Those of the operating system.
-    pub async fn open(&self) -> io::Result<Box<dyn Stream>> {
+    pub async fn open(&self, usual: u32) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Serial { path, baud } => {
-                let port = tokio_serial::new(path, *baud).open_native_async()?;
+                let port = tokio_serial::new(path, baud.unwrap_or(usual)).open_native_async()?;
                 Ok(Box::new(port))
             }
             Self::Tcp(address) => {
@@ -162,15 +166,16 @@ impl AsyncWrite for Tap {
 mod tests {
     use super::*;
 
-    fn serial(path: &str, baud: u32) -> Result<Device, String> {
+    fn serial(path: &str, baud: impl Into<Option<u32>>) -> Result<Device, String> {
+        let baud = baud.into();
         Ok(Device::Serial { path: path.to_owned(), baud })
     }
 
     #[test]
     fn a_device_is_a_path_maybe_with_a_speed_or_a_tcp_port() {
-        assert_eq!("/dev/ttyUSB2".parse(), serial("/dev/ttyUSB2", 115_200));
+        assert_eq!("/dev/ttyUSB2".parse(), serial("/dev/ttyUSB2", None));
         assert_eq!("/dev/ttyS0@9600".parse(), serial("/dev/ttyS0", 9_600));
-        assert_eq!("/dev/by-id/a@b".parse(), serial("/dev/by-id/a@b", 115_200));
+        assert_eq!("/dev/by-id/a@b".parse(), serial("/dev/by-id/a@b", None));
         assert_eq!("tcp:[::1]:99".parse(), Ok(Device::Tcp("[::1]:99".to_owned())));
         for wrong in ["", "@9600", "/dev/ttyS0@", "/dev/ttyS0@0", "tcp:host", "tcp::1", "tcp:h:x"] {
             assert!(wrong.parse::<Device>().is_err(), "{wrong}");

@@ -5,12 +5,13 @@ use std::io::{Write, stderr, stdout};
 
 use hayes_emulator::bridge::Route;
 use hayes_emulator::modem::Configuration;
-use hayes_emulator::serve::{Direction, Hooks, Pty, on_listener};
-use hayes_emulator::{luat, simcom};
+use hayes_emulator::rockremote::{self, Gateway, Queue};
+use hayes_emulator::serve::{Direction, Hooks, Pty, on_lan, on_listener};
+use hayes_emulator::{jspr, luat, simcom};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::args::{EmulateArgs, EmulateVendor, EmulatedArgs};
+use crate::args::{EmulateArgs, EmulateRockremoteArgs, EmulateVendor, EmulatedArgs};
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::transcript::Transcript;
@@ -47,7 +48,45 @@ async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
             };
             serve(Vendor::Luat, args.family.name(), config, args.modem).await
         }
+        EmulateVendor::Jspr(args) => {
+            let config = jspr::Config {
+                quirks: args.quirk.into_iter().collect(),
+                faults: args.modem.fault.clone(),
+                seed: args.modem.seed,
+                ..Default::default()
+            };
+            serve(Vendor::Jspr, "Iridium 9704", config, args.modem).await
+        }
+        EmulateVendor::Rockremote(args) => gateway(args).await,
     }
+}
+
+async fn gateway(args: EmulateRockremoteArgs) -> Result<(), Failure> {
+    let queue = match args.immediately {
+        true => Queue::IMMEDIATELY,
+        false => Queue {
+            max_size: args.max_queue_size,
+            max_age_s: args.max_queue_age,
+            ..Queue::default()
+        },
+    };
+    let config = rockremote::Config {
+        queue,
+        account: args.account,
+        mt_filters: args.mt_filter,
+        cloud: args.broker.as_ref().map(|_| rockremote::cloud_as("rockremote")),
+        faults: args.fault,
+        seed: args.seed,
+        ..Default::default()
+    };
+    let address = args.listen;
+    let failed = |error| Failure::new(format_args!("listening on {address}"), error);
+    let listener = TcpListener::bind(&address).await.map_err(failed)?;
+    announce(&format!("RockREMOTE on tcp:{}", listener.local_addr().map_err(failed)?))?;
+    let observer = args.dialogue.then(|| show_dialogue(Vendor::Rockremote));
+    let hooks = Hooks { observer, ..Hooks::default() };
+    let mut gateway = Gateway::new(config);
+    on_lan(listener, &mut gateway, route(args.broker), hooks).await.map_err(failed)
 }
 
 async fn serve(
@@ -56,7 +95,7 @@ async fn serve(
     config: impl Configuration,
     args: EmulatedArgs,
 ) -> Result<(), Failure> {
-    let route = args.broker.map_or(Route::AsAsked, |(host, port)| Route::to(host, port));
+    let route = route(args.broker);
     let observer = args.dialogue.then(|| show_dialogue(vendor));
     let hooks = Hooks { observer, ..Hooks::default() };
     if let Some(link) = &args.place.pty {
@@ -72,6 +111,10 @@ async fn serve(
     on_listener(listener, config, route, hooks).await.map_err(failed)
 }
 
+fn route(broker: Option<(String, u16)>) -> Route {
+    broker.map_or(Route::AsAsked, |(host, port)| Route::to(host, port))
+}
+
 /// Says where the modem is, for people and for scripts that wait for it.
 fn announce(what: &str) -> Result<(), Failure> {
     let mut out = stdout().lock();
@@ -81,7 +124,7 @@ fn announce(what: &str) -> Result<(), Failure> {
 fn show_dialogue(vendor: Vendor) -> mpsc::UnboundedSender<(Direction, Vec<u8>)> {
     let (observer, mut bytes) = mpsc::unbounded_channel::<(Direction, Vec<u8>)>();
     tokio::spawn(async move {
-        let mut transcript = Transcript::new(&vendor.row().wire, Box::new(stderr()));
+        let mut transcript = Transcript::new((vendor.row().view)(), Box::new(stderr()));
         while let Some((direction, bytes)) = bytes.recv().await {
             match direction {
                 Direction::HostToModem => transcript.host(&bytes),

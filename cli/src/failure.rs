@@ -72,6 +72,7 @@ const FLAGS: &[(Field, &str)] = &[
     (Field::Host, "--host"),
     (Field::User, "--username"),
     (Field::Password, "--pw"),
+    (Field::Port, "--any-port"),
     (Field::KeepAlive, "--keepalive"),
     (Field::WillTopic, "--will-topic"),
     (Field::WillPayload, "--will-payload"),
@@ -90,6 +91,9 @@ fn advice(vendor: Vendor, error: &Error) -> &'static str {
         }
         Error::NotRegistered(_) => "check antenna, SIM and coverage, or wait longer with --timeout",
         Error::Pin(_) => "give it with --pin",
+        Error::Field(FieldError { field: Field::Port, .. }) => {
+            "--any-port allows it, for tests and tunnels"
+        }
         Error::NoResult(_) => "check the signal; the modem may need a reset",
         Error::Restarted => "check its power supply",
         _ => "",

@@ -34,7 +34,7 @@ struct Outgoing<'a> {
 
 impl<'a> Outgoing<'a> {
     fn with(&self, payload: &'a [u8]) -> Publish<'a> {
-        Publish { topic: self.topic, payload, qos: self.qos, retain: self.retain }
+        Publish { topic: self.topic, payload, qos: self.qos, retain: self.retain, repeat: false }
     }
 }
 

@@ -52,11 +52,13 @@ pub async fn with_broker(
     let bearer = network.network()?;
     let files = connection.files()?;
     let id = connection.client_id();
-    let options = connection.options(&id, &files)?;
-    let broker = format!("{}:{}", connection.host, connection.port());
+    let (host, port) = connection.broker(modem)?;
+    let options = connection.options(&host, port, &id, &files)?;
+    let broker = format!("{host}:{port}");
 
     let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
-    let mut session = Session::open(modem, &network.setup()).await?;
+    let setup = Setup { any_port: connection.any_port, ..network.setup() };
+    let mut session = Session::open(modem, &setup).await?;
     let files = session.progress("bytes of certificates", files.size());
     let patience = Duration::from_secs(network.timeout.into());
     let all = async {
@@ -94,11 +96,11 @@ impl Session {
     /// Opens the device.
     pub async fn open(args: &ModemArgs, setup: &Setup) -> Result<Self, Failure> {
         let device = args.device.clone();
-        let opened = device.open().await;
+        let opened = device.open(args.modem.row().baud).await;
         let stream = opened.map_err(|e| Failure::new(format_args!("opening {device}"), e))?;
-        let wire = &args.modem.row().wire;
-        let transcript =
-            args.dialogue.then(|| Arc::new(Mutex::new(Transcript::new(wire, Box::new(stderr())))));
+        let view = args.modem.row().view;
+        let transcript = || Arc::new(Mutex::new(Transcript::new(view(), Box::new(stderr()))));
+        let transcript = args.dialogue.then(transcript);
         let tap = Tap::new(stream, transcript);
         let sent = tap.sent();
         let modem = modem(args.modem, setup, tap);
@@ -174,6 +176,10 @@ impl Session {
                 let topic = dropped.topic.map(String::from_utf8_lossy).unwrap_or_default();
                 let (count, bytes) = (dropped.count, dropped.bytes);
                 warn(format!("{count} messages of {bytes} bytes did not arrive whole {topic}"));
+            }
+            Event::Undelivered(reason) => {
+                let reason = String::from_utf8_lossy(reason);
+                warn(format!("a message that was handed over will not be delivered: {reason}"));
             }
             Event::Missed(count) => warn(format!("{count} events found no room or were too long")),
             Event::Urc(line) if self.verbose => warn(line.escape_ascii().to_string()),

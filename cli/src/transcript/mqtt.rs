@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::Error;
-use rumqttc::mqttbytes::v4::{Packet, read};
+use rumqttc::mqttbytes::v4::Packet;
 
 use super::{Rows, View, readable};
 
@@ -31,7 +31,7 @@ fn rows(mark: char, stream: &mut BytesMut, bytes: &[u8]) -> Rows {
     stream.extend_from_slice(bytes);
     let mut rows = Rows::new();
     loop {
-        match read(stream, LARGEST) {
+        match Packet::read(stream, LARGEST) {
             Ok(packet) => rows.push((mark, words(&packet))),
             Err(Error::InsufficientBytes(_)) => return rows,
             Err(error) => {
@@ -46,7 +46,8 @@ fn rows(mark: char, stream: &mut BytesMut, bytes: &[u8]) -> Rows {
 fn words(packet: &Packet) -> String {
     match packet {
         Packet::Connect(connect) => {
-            let mut text = format!("CONNECT {:?} keep-alive {}", connect.client_id, connect.keep_alive);
+            let mut text =
+                format!("CONNECT {:?} keep-alive {}", connect.client_id, connect.keep_alive);
             if connect.clean_session {
                 text += " clean";
             }

@@ -7,6 +7,8 @@ const ROWS: &[(&[&str], &[&str])] = &[
     (&["demo"], SIMCOM),
     (&["demo", "--modem", "simcom"], SIMCOM),
     (&["demo", "--modem", "luat"], LUAT),
+    (&["demo", "--modem", "rockremote"], ROCKREMOTE),
+    (&["demo", "--modem", "jspr"], JSPR),
 ];
 
 const SIMCOM: &[&str] =
@@ -17,6 +19,15 @@ const LUAT: &[&str] = &[
     "  < >",
     "  < PUBCOMP",
     "  < +MSUB: \"hayes/demo/down\",8 byte,21.5 °C",
+];
+
+const ROCKREMOTE: &[&str] =
+    &["  < CONNACK Success", "  < PUBCOMP 3", "  < PUBLISH QoS 1 1 \"hayes/demo/down\" 21.5 °C"];
+const JSPR: &[&str] = &[
+    "  > GET apiVersion {}",
+    "  > PUT messageOriginate {\"topic_id\": 244, \"message_length\": 2050, \"request_reference\": 3}",
+    "  < 299 messageOriginateStatus {\"topic_id\":244,\"message_id\":2,\"final_mo_status\":\"mo_ack_received\"}",
+    "  < 299 messageTerminate {\"topic_id\":247,\"message_id\":2,\"message_length_max\":2050}",
 ];
 
 #[test]

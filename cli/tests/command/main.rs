@@ -7,6 +7,7 @@ mod cached;
 mod demo;
 mod exchange;
 mod failures;
+mod iridium;
 mod support;
 mod tls;
 mod usage;

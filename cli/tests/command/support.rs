@@ -80,20 +80,12 @@ pub const KINDS: [Kind; 2] = [
 
 impl Kind {
     pub fn on_pty(&self, options: &[&str]) -> Emulated {
-        let link = temporary("modem");
-        let mut args = vec!["emulate", self.name, "--pty", link.to_str().expect("text")];
-        args.extend(options);
-        let (process, _) = Emulated::start(&args);
-        let device = link.to_str().expect("text").to_owned();
-        Emulated { kind: self.name, device, process, _link: Some(Link(link)) }
+        Emulated::at_link(self.name, &[&["emulate", self.name], options].concat())
     }
 
     pub fn on_tcp(&self, options: &[&str]) -> Emulated {
-        let mut args = vec!["emulate", self.name, "--listen", "127.0.0.1:0"];
-        args.extend(options);
-        let (process, place) = Emulated::start(&args);
-        let device = place.split_whitespace().last().expect("a place").to_owned();
-        Emulated { kind: self.name, device, process, _link: None }
+        let args = ["emulate", self.name, "--listen", "127.0.0.1:0"];
+        Emulated::at_port(self.name, &[&args, options].concat())
     }
 
     /// Of the family that it is unless told otherwise.
@@ -252,6 +244,26 @@ impl Emulated {
         BufReader::new(stdout).read_line(&mut place).expect("text");
         assert!(place.contains(" on "), "{place:?}");
         (process, place)
+    }
+
+    /// On a pseudo-terminal.
+    pub fn at_link(kind: &'static str, args: &[&str]) -> Self {
+        let link = temporary("modem");
+        let device = link.to_str().expect("text").to_owned();
+        let (process, _) = Self::start(&[args, &["--pty", &device]].concat());
+        Self { kind, device, process, _link: Some(Link(link)) }
+    }
+
+    /// On a TCP port.
+    pub fn at_port(kind: &'static str, args: &[&str]) -> Self {
+        let (process, place) = Self::start(args);
+        let device = place.split_whitespace().last().expect("a place").to_owned();
+        Self { kind, device, process, _link: None }
+    }
+
+    /// A command for this modem, which has its own broker.
+    pub fn in_a_box<'a>(&'a self, verb: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+        [&[verb, "--modem", self.kind, "--device", &self.device], rest].concat()
     }
 
     /// A command for this modem and a broker.

@@ -1,12 +1,10 @@
-//! A readable transcript of what goes over the wire: one row for each line of
-//! the host (`>`), line of the modem (`<`) and event (`=`), with the
-//! milliseconds since the start. It frames the bytes for the eye only, apart
-//! from the driver's own framer, and hides what a vendor's [`Wire`] calls
-//! secret.
+//! AT lines for the eye: one row for each line, prompt and piece of data.
+//! Framed apart from the driver's own framer; what a vendor's [`Wire`] calls
+//! secret is hidden.
 
-use std::io::Write;
 use std::ops::Range;
-use std::time::Instant;
+
+use super::{Rows, View, readable, size};
 
 /// What a transcript must know of a vendor's bytes.
 #[derive(Debug)]
@@ -22,11 +20,10 @@ pub struct Wire {
     pub files: &'static [&'static str],
 }
 
-/// Takes bytes, writes rows.
-pub struct Transcript {
-    out: Box<dyn Write + Send>,
+/// The rows of AT lines.
+pub struct Lines {
     wire: &'static Wire,
-    start: Instant,
+    rows: Rows,
     host: Vec<u8>,
     modem: Vec<u8>,
     /// The modem's prompt was seen: the host sends data, not lines.
@@ -39,17 +36,17 @@ pub struct Transcript {
     header: usize,
 }
 
-impl Transcript {
-    /// A transcript that begins now.
-    pub fn new(wire: &'static Wire, out: Box<dyn Write + Send>) -> Self {
-        let (host, modem) = (Vec::new(), Vec::new());
-        let start = Instant::now();
+impl Lines {
+    /// Of a modem with these oddities.
+    pub fn new(wire: &'static Wire) -> Self {
+        let (host, modem, rows) = (Vec::new(), Vec::new(), Rows::new());
         let (entry, file) = (false, false);
-        Self { out, wire, start, host, modem, entry, file, counted: 0, header: 0 }
+        Self { wire, rows, host, modem, entry, file, counted: 0, header: 0 }
     }
+}
 
-    /// The host sent these bytes.
-    pub fn host(&mut self, bytes: &[u8]) {
+impl View for Lines {
+    fn host(&mut self, bytes: &[u8]) -> Rows {
         if self.counted == 0 {
             self.entry |= self.modem.trim_ascii() == b">";
             self.modem_row();
@@ -63,10 +60,10 @@ impl Transcript {
                 self.host_row();
             }
         }
+        std::mem::take(&mut self.rows)
     }
 
-    /// The modem sent these bytes.
-    pub fn modem(&mut self, bytes: &[u8]) {
+    fn modem(&mut self, bytes: &[u8]) -> Rows {
         if self.entry {
             self.host_row();
         }
@@ -91,18 +88,11 @@ impl Transcript {
                 self.modem_row();
             }
         }
+        std::mem::take(&mut self.rows)
     }
+}
 
-    /// The driver made this of it, or did this next.
-    pub fn event(&mut self, text: &str) {
-        self.row('=', text);
-    }
-
-    /// Milliseconds since the start.
-    pub fn millis(&self) -> u128 {
-        self.start.elapsed().as_millis()
-    }
-
+impl Lines {
     fn host_row(&mut self) {
         let bytes = std::mem::take(&mut self.host);
         if bytes.is_empty() {
@@ -176,69 +166,18 @@ impl Transcript {
     }
 
     fn row(&mut self, mark: char, text: &str) {
-        // A reader that went away is noticed where the results are written.
-        let _ = writeln!(self.out, "{:>8}  {mark} {text}", self.millis()).and(self.out.flush());
+        self.rows.push((mark, text.to_owned()));
     }
-}
-
-/// More than this is cut, in bytes.
-const LONGEST: usize = 120;
-/// Then so many are shown.
-const SHOWN: usize = 40;
-
-/// The bytes with their control characters escaped; cut if they are many.
-pub fn readable(bytes: &[u8]) -> String {
-    if bytes.len() > LONGEST {
-        let mut head = readable(&bytes[..SHOWN]);
-        head.push_str(" … ");
-        return head + &size(bytes.len());
-    }
-    let escape = |c: char| match c {
-        '\\' | '\r' | '\n' | '\t' => c.escape_default().to_string(),
-        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
-        c if c.is_control() => c.escape_unicode().to_string(),
-        c => c.to_string(),
-    };
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.chars().map(escape).collect(),
-        Err(_) => bytes.escape_ascii().to_string().replace("\\\"", "\"").replace("\\'", "'"),
-    }
-}
-
-fn size(count: usize) -> String {
-    format!("({count} bytes)")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::transcript::Transcript;
+    use crate::transcript::tests::rows_of;
     use crate::vendor::Vendor;
-    use std::sync::{Arc, Mutex};
 
-    #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Page {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// The rows without their times.
     fn rows(write: impl FnOnce(&mut Transcript)) -> Vec<String> {
         rows_of(Vendor::Simcom, write)
-    }
-
-    fn rows_of(vendor: Vendor, write: impl FnOnce(&mut Transcript)) -> Vec<String> {
-        let page = Page::default();
-        let mut transcript = Transcript::new(&vendor.row().wire, Box::new(page.clone()));
-        write(&mut transcript);
-        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(|row| row[10..].to_owned()).collect()
     }
 
     #[test]
@@ -345,12 +284,5 @@ mod tests {
         assert_eq!(rows[2], "> (6 bytes)");
         assert!(!rows.concat().contains("k3"), "{rows:?}");
         assert_eq!(rows.last().unwrap(), "< OK");
-    }
-
-    #[test]
-    fn long_data_is_cut() {
-        assert_eq!(readable(b"\\ \"q\" \x1b \xc3\xa9"), "\\\\ \"q\" \\x1b é");
-        assert_eq!(readable(b"\xff\"\0"), "\\xff\"\\x00");
-        assert!(readable(&[b'x'; 1000]).ends_with("x … (1000 bytes)"));
     }
 }

@@ -287,3 +287,16 @@ fn publish(message: &Message, id: u16, dup: bool) -> Packet {
 fn level(number: u8) -> QoS {
     qos(number).unwrap_or(QoS::ExactlyOnce)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_that_is_in_use_is_passed_over() {
+        let busy = |id| InFlight { id, message: Message::default(), released: false };
+        let in_flight = vec![busy(1), busy(2), busy(65_535)];
+        let mut session = Session { in_flight, last_id: 65_534, ..Session::default() };
+        assert_eq!((session.next_id(), session.next_id()), (3, 4));
+    }
+}

@@ -10,6 +10,17 @@
 //! it, and where that leaves a choice, the choice is a field of [`Config`].
 //!
 //! Not modelled, for want of facts: the retry count, the air time of an IMT, compression.
+//!
+//! ```
+//! use hayes_emulator::rockremote::{Config, Gateway};
+//!
+//! let mut gateway = Gateway::new(Config::default());
+//! let line = gateway.accept(0).expect("a box that runs");
+//! gateway.receive(0, line, b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c");
+//! assert_eq!(gateway.transmit(0, line), b"\x20\x02\0\0");
+//! gateway.receive(0, line, b"\x30\x07\0\x04temp4");
+//! assert_eq!((gateway.queued(), gateway.deadline()), (1, Some(60_000)));
+//! ```
 
 mod broker;
 mod cloud;
@@ -337,7 +348,7 @@ impl Gateway {
         let Some(connection) = self.lines.get_mut(&line) else {
             return;
         };
-        let input = std::mem::take(&mut connection.input);
+        let mut input = std::mem::take(&mut connection.input);
         let mut at = 0;
         while self.is_open(line) {
             match packet::first(&input[at..]) {
@@ -353,7 +364,8 @@ impl Gateway {
             }
         }
         if let Some(connection) = self.lines.get_mut(&line) {
-            connection.input = input[at..].to_vec();
+            input.drain(..at);
+            connection.input = input;
         }
     }
 
@@ -566,7 +578,7 @@ impl Gateway {
             _ => self.acknowledge(&mut bytes),
         };
         let due = self.now + self.config.answer;
-        if let Some(connection) = self.lines.get_mut(&line).filter(|it| !it.closed) {
+        if let Some(connection) = self.lines.get_mut(&line) {
             connection.output.extend(vec![(due, bytes); copies]);
         }
     }

@@ -63,6 +63,8 @@ pub(super) struct Satellite {
     rules: Queue,
     sky: bool,
     queue: VecDeque<Waiting>,
+    /// Of the payloads in the queue.
+    bytes: usize,
     counters: Counters,
     imts: Vec<Imt>,
 }
@@ -79,6 +81,7 @@ impl Satellite {
             rules: config.queue,
             sky: true,
             queue: VecDeque::new(),
+            bytes: 0,
             counters: Counters::default(),
             imts: Vec::new(),
         }
@@ -97,7 +100,7 @@ impl Satellite {
     }
 
     pub fn queued_bytes(&self) -> usize {
-        self.queue.iter().map(|waiting| waiting.message.payload.len()).sum()
+        self.bytes
     }
 
     pub fn has_sky(&self) -> bool {
@@ -112,6 +115,7 @@ impl Satellite {
     /// left to count them.
     pub fn forget(&mut self) {
         self.queue.clear();
+        self.bytes = 0;
     }
 
     /// Takes a message for the cloud. What is too large vanishes here, without a word to anybody.
@@ -119,8 +123,9 @@ impl Satellite {
         if !passes(&message) {
             return self.count(&message.topic).dropped += 1;
         }
+        self.bytes += message.payload.len();
         self.queue.push_back(Waiting { since: now, message });
-        while self.rules.overflow.is_some_and(|most| self.queued_bytes() > most) {
+        while self.rules.overflow.is_some_and(|most| self.bytes > most) {
             self.drop_oldest();
         }
     }
@@ -158,7 +163,7 @@ impl Satellite {
 
     fn is_ripe(&self, now: u64) -> bool {
         let Queue { max_size, max_age_s, .. } = self.rules;
-        let large = max_size > 0 && self.queued_bytes() >= max_size;
+        let large = max_size > 0 && self.bytes >= max_size;
         let old = max_age_s > 0 && self.is_older(now, max_age_s);
         !self.queue.is_empty() && (self.rules.is_immediate() || large || old)
     }
@@ -173,7 +178,7 @@ impl Satellite {
         let empty = Imt { at: now, messages: 0, bytes: 0, billed: 0 };
         let mut imt = empty;
         let mut sent = Vec::new();
-        while let Some(Waiting { message, .. }) = self.queue.pop_front() {
+        while let Some(message) = self.pop() {
             let bytes = message.topic.len() + message.payload.len();
             let full = self.rules.is_immediate() || imt.bytes + bytes > MAX_IMT;
             if imt.messages > 0 && full {
@@ -196,9 +201,15 @@ impl Satellite {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.queue.pop_front() {
-            self.count(&oldest.message.topic).dropped += 1;
+        if let Some(oldest) = self.pop() {
+            self.count(&oldest.topic).dropped += 1;
         }
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let Waiting { message, .. } = self.queue.pop_front()?;
+        self.bytes -= message.payload.len();
+        Some(message)
     }
 
     fn count(&mut self, topic: &str) -> &mut Count {

@@ -461,6 +461,19 @@ fn every_qos_in_and_out() {
 }
 
 #[test]
+fn an_acknowledgement_of_the_wrong_kind_settles_nothing() {
+    let mut site = Site::new(Config { max_in_flight: 1, ..Config::default() });
+    let line = site.client("c");
+    site.ask(line, subscribe(1, &[("t", 2)]));
+    let heard = site.ask(line, [publish(0x34, "t", 1, b"1"), publish(0x34, "t", 2, b"2")].concat());
+    assert!(heard.contains(&publish(0x34, "t", 1, b"1")));
+    assert_eq!(site.ask(line, ack(PUBACK, 1)), none());
+    assert_eq!(site.ask(line, ack(PUBCOMP, 1)), none());
+    assert_eq!(site.ask(line, ack(PUBREC, 1)), [ack(PUBREL, 1)]);
+    assert_eq!(site.ask(line, ack(PUBCOMP, 1)), [publish(0x34, "t", 2, b"2")]);
+}
+
+#[test]
 fn a_window_that_is_full_lets_the_next_out_after_an_acknowledgement() {
     let mut site = Site::new(Config { max_in_flight: 2, ..Config::default() });
     let line = site.client("c");
@@ -785,7 +798,7 @@ fn without_a_sky_messages_wait_in_the_cloud() {
 
 #[test]
 fn a_cloud_that_comes_late_gets_everything_in_order() {
-    let mut site = Site::new(Config { queue: Queue::IMMEDIATELY, ..Config::default() });
+    let mut site = Site::new(open_to_all());
     site.broker.lose(0, 1);
     site.exchange();
     let line = site.client("c");
@@ -801,16 +814,62 @@ fn a_cloud_that_comes_late_gets_everything_in_order() {
     let payloads: Vec<u8> = site.cloud().iter().map(|(_, payload, _)| payload[0]).collect();
     assert_eq!(payloads, (0..50).collect::<Vec<u8>>());
 
-    // Those under way when the connection breaks are published again.
+    // Those under way when the connection breaks are published again, and come back once each.
     site.broker.hold();
-    site.send(line, publish(0x30, "t", 0, b"held"));
+    for payload in [b"1", b"2", b"3"] {
+        site.send(line, publish(0x30, "t", 0, payload));
+    }
     site.broker.lose(0, 1);
     site.exchange();
     site.broker.resume();
     site.exchange();
     site.pass(5000);
-    let last = site.cloud().pop().map(|(_, payload, _)| payload);
-    assert_eq!(last.as_deref(), Some(&b"held"[..]));
+    let payloads: Vec<u8> = site.cloud()[50..].iter().map(|(_, payload, _)| payload[0]).collect();
+    assert_eq!(payloads, b"123");
+    site.broker.publish(b"iot/ACCOUNT-ID/t", b"1", false);
+    site.exchange();
+    assert_eq!(site.count("t"), (53, 1, 0));
+}
+
+#[test]
+fn a_cloud_that_refuses_is_not_waited_for() {
+    let mut site = Site::new(open_to_all());
+    let line = site.client("c");
+    // A message that is refused does not come back.
+    site.broker.fail_next(1);
+    site.send(line, publish(0x30, "t", 0, b"x"));
+    site.broker.publish(b"iot/ACCOUNT-ID/t", b"x", false);
+    site.exchange();
+    assert_eq!(site.count("t"), (1, 1, 0));
+
+    // A connection without its subscription is of no use.
+    let mut gateway = Gateway::new(Config::default());
+    let connect = gateway.requests();
+    gateway.reply(0, Reply::Done { client: 0, id: connect[0].id, code: 0 });
+    let subscribe = gateway.requests();
+    let filters = vec![(b"iot/ACCOUNT-ID/#".to_vec(), 1)];
+    assert_eq!(subscribe[0].action, Action::Subscribe { filters });
+    gateway.reply(0, Reply::Done { client: 0, id: subscribe[0].id, code: 1 });
+    assert_eq!(gateway.requests()[0].action, Action::Abort);
+    assert_eq!(gateway.deadline(), Some(5000));
+}
+
+#[test]
+fn the_cloud_gets_no_more_at_once_than_a_client_can_hold() {
+    let mut gateway = Gateway::new(Config { queue: Queue::IMMEDIATELY, ..Config::default() });
+    for _ in 0..2 {
+        let id = gateway.requests()[0].id;
+        gateway.reply(0, Reply::Done { client: 0, id, code: 0 });
+    }
+    let line = gateway.accept(0).expect("the box listens");
+    gateway.receive(0, line, &connect("c", CLEAN, 0, &[]));
+    for at in 0..50 {
+        gateway.receive(0, line, &publish(0x30, "t", 0, &[at]));
+    }
+    let requests = gateway.requests();
+    assert_eq!(requests.len(), 16);
+    gateway.reply(0, Reply::Done { client: 0, id: requests[0].id, code: 0 });
+    assert_eq!(gateway.requests().len(), 1);
 }
 
 #[test]
@@ -842,6 +901,8 @@ fn a_restart_cuts_everybody_off_and_forgets_as_configured() {
         assert_eq!(site.gateway.accept(site.now), None);
         // The queue is old enough while the box boots, and goes out when it runs.
         site.pass(29_999);
+        site.gateway.set_sky(site.now, true);
+        site.exchange();
         assert_eq!((site.gateway.accept(site.now), site.cloud().len()), (None, 0));
         site.pass(1);
         assert_eq!(site.cloud().len(), usize::from(remembers));
@@ -920,7 +981,7 @@ fn a_silent_box_neither_delivers_nor_hangs_up_until_it_restarts() {
     assert_eq!(site.ask(line, PINGREQ), none());
     site.broker.publish(b"iot/ACCOUNT-ID/t", b"x", false);
     site.pass(1_000_000);
-    assert_eq!(site.hear(line), none());
+    assert_eq!((site.hear(line), site.count("t")), (none(), (0, 0, 0)));
     assert!(!site.gateway.hung_up(line));
     let next = site.dial();
     assert_eq!(site.ask(next, connect("d", CLEAN, 0, &[])), none());

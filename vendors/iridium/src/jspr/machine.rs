@@ -42,6 +42,9 @@ const FLUSH_MS: u32 = 100;
 const SYNC_MS: u32 = 10_000;
 /// How long the final status of a cancelled message may take.
 const CANCEL_MS: u32 = 5_000;
+/// How long a message that the modem has all of still has its payload: a part
+/// asked for twice is supplied twice.
+const LINGER_MS: u32 = 100;
 /// How long to wait with a message that was refused for being too early.
 const AGAIN_MS: u32 = 100;
 /// How often a request is made before its failure is the operation's.
@@ -684,10 +687,9 @@ impl<const INBOX: usize> Control<INBOX> {
             outbound.acknowledged(!failed);
         }
         let more = matches!(self.sending, Sending::Segment(_));
-        let handed_over = !more && outbound.is_handed_over();
-        if handed_over && outbound.owner == Owner::Caller(QoS::AtMostOnce) {
-            outbound.owner = Owner::HandedOver;
-            self.conclude(Ok(()));
+        let done = !more && outbound.is_complete();
+        if done && outbound.owner == Owner::Caller(QoS::AtMostOnce) {
+            outbound.handed_over = Some(self.now.after_millis(LINGER_MS));
         }
     }
 
@@ -834,10 +836,11 @@ impl<const INBOX: usize> Control<INBOX> {
     fn deadline(&self) -> Option<Instant> {
         let answer = self.exchange.map(|exchange| exchange.deadline);
         let message = self.outbound.as_ref().and_then(|out| out.until);
+        let handed_over = self.outbound.as_ref().and_then(|out| out.handed_over);
         let waits = self.run.filter(|run| run.verb == Verb::Publish && !run.asked);
         let hold = waits.and_then(|run| run.hold.max(Some(self.modem.settled)));
         let hold = hold.filter(|at| *at > self.now);
-        [answer, message, self.flushed, hold].into_iter().flatten().min()
+        [answer, message, handed_over, self.flushed, hold].into_iter().flatten().min()
     }
 
     fn expire(&mut self) {
@@ -846,6 +849,11 @@ impl<const INBOX: usize> Control<INBOX> {
             self.unanswered(late.ask);
         }
         let Some(outbound) = &mut self.outbound else { return };
+        if outbound.handed_over.take_if(|at| self.now >= *at).is_some() {
+            outbound.owner = Owner::HandedOver;
+            self.conclude(Ok(()));
+            return;
+        }
         if outbound.until.is_none_or(|until| self.now < until) {
             return;
         }

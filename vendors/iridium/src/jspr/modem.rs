@@ -243,7 +243,8 @@ impl Modem {
 
     /// Whether the caller wants messages with this number.
     pub fn wants(&self, id: u16) -> bool {
-        let (name, escape) = (self.name(id), escape(id));
+        let known = self.topics.iter().find(|topic| topic.id == id);
+        let (name, escape) = (known.map_or("", |topic| &topic.name), escape(id));
         self.filters.iter().any(|filter| {
             TopicFilter::new(filter).is_ok_and(|filter| {
                 filter.matches(name.as_bytes()) || filter.matches(escape.as_bytes())

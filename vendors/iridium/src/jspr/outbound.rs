@@ -47,6 +47,8 @@ pub(super) struct Outbound {
     pub cancel: Cancel,
     /// When the cancellation falls due, or its final status.
     pub until: Option<Instant>,
+    /// When a message that the modem has all of counts as handed over.
+    pub handed_over: Option<Instant>,
     /// What follows the payload.
     pub crc: [u8; 2],
     /// Bytes of the payload and its CRC.
@@ -66,6 +68,7 @@ impl Outbound {
             owner: Owner::Caller(qos),
             cancel: Cancel::No,
             until: None,
+            handed_over: None,
             crc,
             length,
             wanted: Deque::new(),
@@ -92,6 +95,7 @@ impl Outbound {
             return;
         }
         if matches!(self.owner, Owner::Caller(_)) {
+            self.handed_over = None;
             // With a full queue it is not answered, which the modem survives.
             let _full = self.wanted.push_back(wanted);
         } else if self.id.is_some() && self.cancel == Cancel::No {
@@ -149,13 +153,14 @@ impl Outbound {
     }
 
     /// Whether the modem has all of it and asks for nothing.
-    pub fn is_handed_over(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.wanted.is_empty() && !self.is_owed() && self.supplied.is_whole(self.length)
     }
 
     /// Nobody lends the payload any more: it is cancelled.
     pub fn leave(&mut self) {
         self.owner = Owner::Nobody;
+        self.handed_over = None;
         if self.cancel == Cancel::No {
             self.cancel = Cancel::Due;
         }

@@ -342,10 +342,7 @@ impl<const N: usize> Inbox<N> {
 
     /// The next event, lent from here until the next call.
     pub fn front(&mut self) -> Option<Event<'_>> {
-        if let Some(at) = self.lent.take() {
-            self.set_kind(at, Kind::Dead);
-            self.free();
-        }
+        self.take_back();
         if self.dropped > 0 || self.missed > 0 {
             self.flush_counts(0);
         }
@@ -430,9 +427,18 @@ impl<const N: usize> Inbox<N> {
         }
     }
 
+    /// What was lent is not any more: whoever calls has the inbox for itself.
+    fn take_back(&mut self) {
+        if let Some(at) = self.lent.take() {
+            self.set_kind(at, Kind::Dead);
+            self.free();
+        }
+    }
+
     /// Places a record behind the counts that wait for their place; neither
     /// if not both fit.
     fn push(&mut self, header: Header, spare: usize) -> Option<usize> {
+        self.take_back();
         if self.dropped > 0 || self.missed > 0 {
             let room = usize::try_from(header.room).ok()?;
             self.flush_counts(room.checked_add(HEADER)?.checked_add(spare)?);
@@ -642,6 +648,15 @@ mod tests {
         assert_eq!(drain(&mut inbox), ["dropped 2 of 110"]);
         assert!(deliver(&mut inbox, "d", &[4; 60]));
         assert_eq!(drain(&mut inbox), ["d=60"]);
+    }
+
+    #[test]
+    fn a_message_that_was_taken_makes_room_at_once() {
+        let mut inbox = Inbox::<128>::new();
+        for round in 0..10 {
+            assert!(deliver(&mut inbox, "t", &[round; 60]));
+            assert!(matches!(inbox.front(), Some(Event::Message(m)) if m.payload == [round; 60]));
+        }
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! What all images do: a counter goes up, a command is answered.
+
+use embassy_futures::select::{Either, select};
+use embedded_io_async::{Read, Write};
+use hayes::{
+    ClientError, Clock as _, MqttClient,
+    mqtt::{ConnectOptions, Event, FieldError, Network, Publish, QoS},
+};
+
+use crate::board::{self, Clock, Rx, Tx};
+
+/// The longest line that is read: everything but received messages.
+pub const LINE: usize = 96;
+/// Room for one message of 256 bytes with a topic of 64, and what is noted of
+/// it.
+pub const INBOX: usize = 256 + 64 + 36;
+
+/// How often the counter goes up, in milliseconds.
+const PERIOD_MS: u32 = 200;
+
+const BROKER: ConnectOptions<'_> =
+    valid(ConnectOptions::new("broker.example", 1883, "device-7")).keep_alive(120);
+const COUNT: Publish<'_> = valid(Publish::new("device-7/count", b"")).qos(QoS::AtLeastOnce);
+const ANSWER: Publish<'_> = valid(Publish::new("device-7/answer", b"")).qos(QoS::AtLeastOnce);
+
+/// What is constant is checked at compile time.
+const fn valid<T: Copy>(value: Result<T, FieldError>) -> T {
+    match value {
+        Ok(value) => value,
+        Err(_) => panic!("a field cannot be sent"),
+    }
+}
+
+/// Runs sessions until one was told to stop.
+pub async fn run<M: MqttClient>(modem: &mut M, clock: Clock) -> ! {
+    while session(modem, clock).await.is_err() {
+        board::print(b"failed\n");
+    }
+    board::exit()
+}
+
+/// Publishes a counter, and the length of each command, until one is `stop`.
+async fn session<M: MqttClient>(modem: &mut M, clock: Clock) -> Result<(), ClientError<M::Error>> {
+    modem.bring_up(&Network::new()).await?;
+    modem.connect(&BROKER).await?;
+    modem.subscribe("device-7/cmd/#", QoS::AtLeastOnce).await?;
+    board::print(b"subscribed\n");
+    let mut count = 0;
+    let mut due = clock.now();
+    loop {
+        let (publish, number) = match select(modem.next_event(), clock.wait_until(due)).await {
+            Either::First(event) => match event? {
+                Event::Message(message) if message.payload == b"stop" => return Ok(()),
+                Event::Message(message) => (ANSWER, message.payload.len()),
+                Event::Lost { .. } | Event::Restarted => return Err(ClientError::Closed),
+                _ => continue,
+            },
+            Either::Second(()) => {
+                count += 1;
+                due = due.after_millis(PERIOD_MS);
+                (COUNT, count)
+            }
+        };
+        let mut digits = [0; 10];
+        let payload = decimal(number, &mut digits);
+        modem.publish(&Publish { payload, ..publish }).await?;
+    }
+}
+
+/// A number in decimal, at the end of `digits`.
+pub fn decimal(mut number: usize, digits: &mut [u8; 10]) -> &[u8] {
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 || at == 0 {
+            return &digits[at..];
+        }
+    }
+}
+
+/// What the images have in common without a driver: says `AT` and shows what
+/// comes back within a moment.
+pub async fn base(mut rx: Rx, mut tx: Tx, clock: Clock) -> ! {
+    let mut buffer = [0; 64];
+    let Ok(_) = tx.write(b"AT\r").await;
+    let Ok(()) = tx.flush().await;
+    let due = clock.now().after_millis(PERIOD_MS);
+    while let Either::First(Ok(count)) = select(rx.read(&mut buffer), clock.wait_until(due)).await {
+        board::print_number(b"received", count);
+    }
+    board::exit()
+}

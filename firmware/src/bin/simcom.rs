@@ -1,0 +1,23 @@
+//! The driver `hayes-simcom` on embassy's executor.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use hayes_firmware::{
+    app::{self, INBOX, LINE},
+    board,
+};
+
+#[entry]
+fn main() -> ! {
+    board::execute(task())
+}
+
+#[embassy_executor::task]
+async fn task() {
+    let (rx, tx, clock) = board::start();
+    let settings = hayes_simcom::Settings::new();
+    let mut modem = hayes_simcom::client::<LINE, INBOX, _, _, _>(rx, tx, clock, settings);
+    app::run(&mut modem, clock).await
+}

@@ -101,6 +101,7 @@ fn where_there_is_no_mpubex_text_goes_out_with_escapes_and_other_bytes_are_refus
         let binary = Err(Error::Unsupported(Feature::BinaryPayload));
         assert_eq!(rig.publish("t", b"\xff", QoS::AtMostOnce), binary);
         assert_eq!(rig.publish("t", b"\0", QoS::AtMostOnce), binary);
+        assert_eq!(rig.publish("t", b"\t", QoS::AtMostOnce), binary);
     }
     // What counts is not documented: the smaller limit unless chosen.
     let quotes = [b'"'; 1_000];

@@ -732,7 +732,7 @@ impl Luat {
     /// What may go out between quotes with the escapes of MPUB. Control bytes
     /// but those that have an escape are not documented.
     fn check_text(&self, payload: &[u8]) -> Result<(), Error> {
-        let odd = |b: &u8| b.is_ascii_control() && !b"\r\n\t".contains(b);
+        let odd = |b: &u8| b.is_ascii_control() && !b"\r\n".contains(b);
         if payload.iter().any(odd) {
             return Err(Error::Unsupported(Feature::BinaryPayload));
         }

@@ -88,7 +88,7 @@ fn other(frame: &[u8]) -> Result<Packet, Malformed> {
     };
     // Whatever was read over (reserved bits, bytes too many) is not there when it is written.
     let again = write(&packet);
-    match sound && again[0] == frame[0] && body(&again) == body(frame) {
+    match sound && body(&again) == body(frame) {
         true => Ok(packet),
         false => Err(Malformed),
     }

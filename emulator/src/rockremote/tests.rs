@@ -267,6 +267,7 @@ fn a_packet_that_is_malformed_ends_the_connection() {
         ("3.8.3-4 QoS 3", subscribe(1, &[("a", 3)])),
         ("4.7.1-2 # in the middle", subscribe(1, &[("a/#/b", 0)])),
         ("4.7.1-3 + in a word", subscribe(1, &[("a+", 0)])),
+        ("2.3.1-1 id 0 of UNSUBSCRIBE", unsubscribe(0, &["a"])),
         ("3.10.3-2 no filter", frame(0xA2, &[b"\0\x01"])),
         ("topic over the end of the packet", frame(0x30, &[b"\0\x05ab"])),
         ("PUBACK of 3 bytes", frame(0x40, &[&[0, 1, 0]])),
@@ -314,6 +315,7 @@ fn a_conversation_is_the_same_in_pieces_of_one_byte() {
     }
     assert_eq!(frames(&pieces), whole);
     assert!(site.gateway.hung_up(line));
+    assert_eq!(site.gateway.lines(), []);
 }
 
 // ---- sessions, take-over, keep-alive, wills ----------------------------------------------------

@@ -1,15 +1,18 @@
-//! A gateway on Linux: a modem on a serial port, tokio, and a connection that
-//! is made anew whenever it is lost. It publishes a counter every minute and
+//! A gateway on Linux that is left alone: a modem on a serial port, tokio, and
+//! whatever happens (the port vanishes and comes back, the broker is away, the
+//! modem restarts) it connects again, subscribes again, and goes on. It
+//! publishes a counter every minute, each number until it is acknowledged, and
 //! prints what it receives.
 //!
 //! `cargo run --example linux_gateway /dev/ttyUSB2 broker.example`
 
-use std::{convert::Infallible, error, time::Duration};
+use std::{error, time::Duration};
 
 use embedded_io_adapters::tokio_1::FromTokio;
+use embedded_io_async::{Read, Write};
 use hayes::{
-    ClientError, Clock, Instant, MqttClient,
-    mqtt::{ConnectOptions, Error, Event, Network, Publish, QoS},
+    Client, ClientError, Clock, Instant, Machine, MqttClient,
+    mqtt::{ConnectOptions, Error, Event, Message, Network, Publish, QoS},
 };
 use tokio::time;
 use tokio_serial::SerialPortBuilderExt;
@@ -20,55 +23,103 @@ async fn main() -> Result<(), Box<dyn error::Error>> {
     let (Some(device), Some(broker)) = (args.next(), args.next()) else {
         return Err("usage: linux_gateway DEVICE BROKER".into());
     };
-    let port = tokio_serial::new(device, 115_200).open_native_async()?;
-    let (rx, tx) = tokio::io::split(port);
-    let (rx, tx) = (FromTokio::new(rx), FromTokio::new(tx));
-    let clock = Timer(time::Instant::now());
     // 512 bytes for a line, 16 kB for messages that wait.
-    let mut modem = hayes_simcom::client::<512, 16_384, _, _, _>(rx, tx, clock, Default::default());
-    let mut count = 0;
-    loop {
-        match serve(&mut modem, &broker, &mut count).await {
-            // The modem, the network or the broker: all of them come back.
-            Err(ClientError::Modem(error)) => eprintln!("{error}; trying again"),
-            // The serial port is gone.
-            Err(error) => return Err(error.into()),
-        }
-        time::sleep(Duration::from_secs(10)).await;
-    }
+    let machine = hayes_simcom::machine::<512, 16_384>(Default::default());
+    let open = async || {
+        let (rx, tx) = tokio::io::split(tokio_serial::new(&device, 115_200).open_native_async()?);
+        tokio_serial::Result::Ok((FromTokio::new(rx), FromTokio::new(tx)))
+    };
+    let options = ConnectOptions::new(&broker, 1883, "gateway-1")?.keep_alive(120);
+    let print = |message: &Message<'_>| println!("{message:?}");
+    Gateway { options, filter: "gateway-1/command", topic: "gateway-1/count", count: 1, print }
+        .run(machine, open)
+        .await
 }
 
-/// Connects and works until that fails. What is done already (the bearer, the
-/// modem's MQTT service) is not done again.
-async fn serve<M: MqttClient>(
-    modem: &mut M,
-    broker: &str,
-    count: &mut u32,
-) -> Result<Infallible, ClientError<M::Error>> {
-    modem.bring_up(&Network::new()).await?;
-    let options = ConnectOptions::new(broker, 1883, "gateway-1")?.keep_alive(120);
-    modem.connect(&options).await?;
-    modem.subscribe("gateway-1/command", QoS::AtLeastOnce).await?;
-    let mut minutes = time::interval(Duration::from_secs(60));
-    loop {
-        tokio::select! {
-            _ = minutes.tick() => {
-                *count += 1;
-                let payload = count.to_string();
-                let message = Publish::new("gateway-1/count", payload.as_bytes())?;
-                modem.publish(&message.qos(QoS::AtLeastOnce)).await?;
+/// What the gateway does when it is connected.
+pub struct Gateway<'a, P> {
+    /// Whom it connects to.
+    pub options: ConnectOptions<'a>,
+    /// What it subscribes to.
+    pub filter: &'a str,
+    /// Where it publishes to.
+    pub topic: &'a str,
+    /// The number that is published next.
+    pub count: u32,
+    /// Gets what is received.
+    pub print: P,
+}
+
+/// From a failure to the next try.
+const PAUSE: Duration = Duration::from_secs(10);
+
+impl<P: FnMut(&Message<'_>)> Gateway<'_, P> {
+    /// Works for ever: opens the port whenever it is there.
+    pub async fn run<M: Machine, R: Read, W: Write<Error = R::Error>, E: error::Error + 'static>(
+        mut self,
+        mut machine: M,
+        mut open: impl AsyncFnMut() -> Result<(R, W), E>,
+    ) -> ! {
+        loop {
+            match open().await {
+                Err(error) => eprintln!("opening the port: {error}"),
+                Ok((rx, tx)) => {
+                    // What the driver knows of the modem outlives the port.
+                    let mut modem = Client::new(rx, tx, Timer::start(), &mut machine);
+                    self.stay_online(&mut modem).await;
+                }
             }
-            event = modem.next_event() => match event? {
-                Event::Message(message) => println!("{message:?}"),
-                Event::Lost { loss, .. } => return Err(Error::Lost(loss).into()),
-                Event::Restarted => return Err(Error::Restarted.into()),
-                other => eprintln!("{other:?}"),
+            time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Connects whenever it is not connected, until the port is gone.
+    async fn stay_online<M: MqttClient>(&mut self, modem: &mut M) {
+        loop {
+            match self.serve(modem).await {
+                // The modem, the network or the broker: all of them come back.
+                Err(ClientError::Modem(error)) => eprintln!("{error}; trying again"),
+                Err(error) => return eprintln!("{error}"),
+                Ok(()) => {}
+            }
+            time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Connects and works until that fails. What is done already (the bearer,
+    /// the modem's MQTT service) is not done again.
+    async fn serve<M: MqttClient>(&mut self, modem: &mut M) -> Result<(), ClientError<M::Error>> {
+        modem.bring_up(&Network::new()).await?;
+        modem.connect(&self.options).await?;
+        modem.subscribe(self.filter, QoS::AtLeastOnce).await?;
+        let mut minutes = time::interval(Duration::from_secs(60));
+        loop {
+            tokio::select! {
+                _ = minutes.tick() => {
+                    let number = self.count.to_string();
+                    let message = Publish::new(self.topic, number.as_bytes())?;
+                    modem.publish(&message.qos(QoS::AtLeastOnce)).await?;
+                    // Not acknowledged, it stays the next one.
+                    self.count += 1;
+                }
+                event = modem.next_event() => match event? {
+                    Event::Message(message) => (self.print)(&message),
+                    Event::Lost { loss, .. } => return Err(Error::Lost(loss).into()),
+                    Event::Restarted => return Err(Error::Restarted.into()),
+                    other => eprintln!("{other:?}"),
+                }
             }
         }
     }
 }
 
 struct Timer(time::Instant);
+
+impl Timer {
+    fn start() -> Self {
+        Self(time::Instant::now())
+    }
+}
 
 impl Clock for Timer {
     fn now(&self) -> Instant {

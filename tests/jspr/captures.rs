@@ -141,7 +141,7 @@ fn every_dialogue_means_what_it_says_however_it_is_cut() {
         let expected = (lines, messages);
         let whole = pieces.concat();
         assert_eq!(read(&pieces), expected, "{name} as it stands");
-        assert_eq!(read(&[whole.clone()]), expected, "{name} whole");
+        assert_eq!(read(std::slice::from_ref(&whole)), expected, "{name} whole");
         assert_eq!(read(&split(&whole, 1, 1)), expected, "{name} byte by byte");
         for seed in 1..=8 {
             assert_eq!(read(&split(&whole, seed, 2 << seed)), expected, "{name} seed {seed}");

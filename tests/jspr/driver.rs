@@ -9,7 +9,7 @@ use hayes::{
 };
 use hayes_iridium::jspr::{self, Constellation, Settings};
 
-use crate::fake::{Reply, Rig, incoming};
+use crate::fake::{Plan, Reply, Rig, incoming};
 
 impl Rig {
     fn bring_up(&mut self) -> Result<(), Error> {
@@ -281,7 +281,7 @@ fn a_table_that_does_not_fit_the_line_buffer_says_so() {
 
 #[test]
 fn a_message_goes_out_in_the_parts_that_the_modem_asks_for() {
-    let plans: [fn(u32) -> Vec<(u32, u32)>; 5] = [
+    let plans: [Plan; 5] = [
         |n| (0..n).step_by(1446).map(|at| (at, (n - at).min(1446))).collect(),
         |n| (0..n).step_by(500).map(|at| (at, (n - at).min(500))).rev().collect(),
         |n| (0..n).step_by(500).flat_map(|at| [(at, (n - at).min(500)); 2]).collect(),

@@ -19,6 +19,9 @@ pub enum Reply {
 
 pub type Script = Box<dyn FnMut(&mut Modem, &str) -> Reply>;
 
+/// The parts to ask for, start and length, of a message with that many bytes.
+pub type Plan = fn(u32) -> Vec<(u32, u32)>;
+
 pub struct Modem {
     pub now: u64,
     pub topics: Vec<(u16, &'static str)>,
@@ -26,8 +29,7 @@ pub struct Modem {
     pub selected: bool,
     pub state: &'static str,
     pub active_since: u64,
-    /// Parts to ask for, of a message with that many bytes.
-    pub plan: fn(u32) -> Vec<(u32, u32)>,
+    pub plan: Plan,
     /// The final status and how long it takes.
     pub status: Option<(&'static str, u64)>,
     pub cancelled: Option<&'static str>,
@@ -184,8 +186,8 @@ impl Modem {
 
     pub fn output(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        while let Some((_, line)) = self.output.pop_front_if(|(at, _)| *at <= self.now) {
-            bytes.extend(line);
+        while self.deadline().is_some_and(|at| at <= self.now) {
+            bytes.extend(self.output.pop_front().unwrap().1);
         }
         bytes
     }
@@ -499,7 +501,7 @@ impl Rig {
             Some(bytes) => {
                 // The write may have got so far, or not.
                 let count = bytes.len().min(self.slice);
-                let arrived = if exchanges % 2 == 0 { count } else { count / 2 };
+                let arrived = count >> (exchanges & 1);
                 self.modem.now = self.now;
                 self.modem.input(&bytes[..arrived], &mut self.script);
                 self.driver.abandon(count);

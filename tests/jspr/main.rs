@@ -1,6 +1,10 @@
 //! The driver of the 9704: against recorded dialogues, and against a small
-//! modem of the dossier's facts that misbehaves as the field says (`fake`).
+//! modem of the dossier's facts that misbehaves as the field says (`fake`), and
+//! against the emulated one with a broker behind it.
 
 mod captures;
+#[path = "../common/mod.rs"]
+mod common;
 mod driver;
+mod emulated;
 mod fake;

@@ -6,10 +6,11 @@ use std::{fs, path::PathBuf};
 
 use hayes::{
     Instant, Machine, Operation,
-    mqtt::{ConnectOptions, Event, QoS, Subscription},
+    mqtt::{ConnectOptions, Event, Publish, QoS, Subscription},
 };
 use hayes_iridium::jspr::{Frame, Line, Reader};
 use hayes_transcript::{Item, parse};
+use proptest::prelude::*;
 
 use crate::fake::Rig;
 
@@ -155,4 +156,72 @@ fn the_doubtful_reading_is_there() {
     let (_, items) = captures.iter().find(|(name, _)| name == NOT_DELIVERED.0).unwrap();
     let doubtful = |item: &Item| matches!(item, Item::Expected { json, doubtful: true } if json == NOT_DELIVERED.1);
     assert!(items.iter().any(doubtful));
+}
+
+/// Pieces that a modem's words are made of, and bytes that are none.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&str] = &[
+        "\r",
+        "\0",
+        "\n",
+        "200 ",
+        "299 ",
+        "405 MALFORMED {}\r",
+        "200 messageOriginate {\"topic_id\":244,\"request_reference\":1,\"message_id\":4,\"message_response\":\"message_accepted\"}\r",
+        "299 messageOriginateStatus {\"topic_id\":244,\"message_id\":4,\"final_mo_status\":\"message_expired\"}\r",
+        "299 messageOriginateSegment {\"topic_id\":244,\"message_id\":4,\"segment_length\":4294967295,\"segment_start\":4294967295}\r",
+        "299 messageTerminate {\"topic_id\":244,\"message_id\":1,\"message_length_max\":",
+        "7}\r",
+        "9}\r",
+        "4294967295}\r",
+        "299 messageTerminateSegment {\"topic_id\":244,\"message_id\":1,\"segment_length\":7,\"segment_start\":0,\"data\":\"aGVsbG/DYg==\"}\r",
+        "299 messageTerminateSegment {\"topic_id\":244,\"message_id\":1,\"segment_length\":4294967295,\"segment_start\":1,\"data\":\"====\"}\r",
+        "299 messageTerminateStatus {\"topic_id\":244,\"message_id\":1,\"final_mt_status\":\"complete\"}\r",
+        "299 messageTerminate {\"topic_id\":313,\"message_id\":1,\"message_length_max\":3}\r",
+        "299 messageTerminateSegment {\"topic_id\":313,\"message_id\":1,\"segment_length\":3,\"segment_start\":0,\"data\":\"AAAA\"}\r",
+        "299 messageTerminateStatus {\"topic_id\":313,\"message_id\":1,\"final_mt_status\":\"complete\"}\r",
+        "299 messageTerminate {\"topic_id\":314,\"message_id\":255,\"message_length_max\":3}\r",
+        "299 operationalState {\"state\":\"fault\",\"reason\":255}\r",
+        "299 messageProvisioning {\"provisioning\":[{\"topic_id\":313,\"topic_name\":\"a\\\"\"}]}\r",
+        "299 messageProvisioning {\"provisioning\":[]}\r",
+        "299 bootInfo {}\r",
+        "{\"a\":[[[[[[[[[[[[",
+        "x",
+    ];
+    prop_oneof![
+        9 => proptest::sample::select(PIECES).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => proptest::collection::vec(any::<u8>(), 1..6),
+    ]
+}
+
+/// All that a machine says after these bytes, with a message on its way out.
+fn said(pieces: &[Vec<u8>]) -> Vec<String> {
+    let mut rig = Rig::new();
+    rig.modem.topics = vec![(244, "RAW")];
+    rig.modem.status = None;
+    let options = ConnectOptions::new("any", 1, "any").unwrap();
+    rig.run(&Operation::Connect(&options)).unwrap();
+    let all = Subscription::new("#", QoS::AtMostOnce).unwrap();
+    rig.run(&Operation::Subscribe(&[all])).unwrap();
+    let publish = Publish::new("RAW", b"x").unwrap();
+    rig.run(&Operation::Publish(&publish)).unwrap();
+    let mut driver = rig.driver;
+    pieces.iter().for_each(|piece| driver.receive(piece, AT));
+    let mut events: Vec<_> =
+        std::iter::from_fn(|| driver.event().map(|event| format!("{event:?}"))).collect();
+    events.push(format!("{:?} {:?}", driver.link(), driver.constellation()));
+    events
+}
+
+proptest! {
+    #[test]
+    fn anything_says_the_same_however_it_is_cut(
+        pieces in proptest::collection::vec(piece(), 0..40),
+        seed in 1_u64..1_000_000,
+    ) {
+        let bytes = pieces.concat();
+        let whole = said(std::slice::from_ref(&bytes));
+        prop_assert_eq!(&whole, &said(&split(&bytes, 1, 1)));
+        prop_assert_eq!(&whole, &said(&split(&bytes, seed, 12)));
+    }
 }

@@ -3,6 +3,7 @@
 //! against the emulated one with a broker behind it.
 
 mod captures;
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod driver;

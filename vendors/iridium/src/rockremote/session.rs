@@ -2,6 +2,8 @@
 //! what an answer means, what an unfinished message still needs. Knows bytes
 //! only through [`Decoder`] and the encoder.
 
+use core::fmt;
+
 use hayes::{
     Instant, Operation, Verb,
     inbox::Inbox,
@@ -95,7 +97,7 @@ struct Unfinished {
 }
 
 /// What goes out now.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 struct Out {
     gather: Vec<u8, GATHER>,
     /// So much of the gathered, or of the piece that goes out by itself, is
@@ -744,6 +746,17 @@ impl<const INBOX: usize> Talk<INBOX> {
 impl Run {
     fn is_answer(&self, verb: Verb, id: u16) -> bool {
         (self.verb, self.id, self.stage) == (verb, id, Stage::Answer)
+    }
+}
+
+/// What goes out may hold a password.
+impl fmt::Debug for Out {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Out")
+            .field("gathered", &self.gather.len())
+            .field("at", &self.at)
+            .field("piece", &self.piece)
+            .finish_non_exhaustive()
     }
 }
 

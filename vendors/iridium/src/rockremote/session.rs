@@ -9,7 +9,7 @@ use hayes::{
     inbox::Inbox,
     mqtt::{
         Assurance, Capabilities, Cause, Code, Delivery, Error, Event, Feature, Field, FieldError,
-        Granted, Limits, LinkState, Loss, Problem, QoS, Refusal, Session, Status,
+        Granted, Limits, LinkState, Loss, Problem, Publish, QoS, Refusal, Session, Status,
     },
 };
 use heapless::{Deque, Vec};
@@ -70,8 +70,9 @@ struct Run {
     qos: QoS,
     dup: bool,
     clean: bool,
-    /// Length of topic and payload of a publish, number of filters.
-    size: (u16, u32),
+    /// Of a publish.
+    digest: u32,
+    filters: usize,
     deadline: Instant,
 }
 
@@ -92,7 +93,7 @@ enum Stage {
 struct Unfinished {
     id: u16,
     qos: QoS,
-    size: (u16, u32),
+    digest: u32,
     stage: Stage,
 }
 
@@ -318,7 +319,8 @@ impl<const INBOX: usize> Talk<INBOX> {
             qos: QoS::AtMostOnce,
             dup: false,
             clean: true,
-            size: (0, 0),
+            digest: 0,
+            filters: 0,
             deadline: self.patience(now),
         };
         match operation {
@@ -337,11 +339,8 @@ impl<const INBOX: usize> Talk<INBOX> {
             Operation::Publish(message) => {
                 self.connected()?;
                 run.qos = message.qos;
-                run.size = (
-                    u16::try_from(message.topic.as_str().len()).unwrap_or(u16::MAX),
-                    u32::try_from(message.payload.len()).unwrap_or(u32::MAX),
-                );
                 if run.qos > QoS::AtMostOnce {
+                    run.digest = digest(message);
                     self.identify(&mut run, message.repeat);
                 }
             }
@@ -376,7 +375,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         if count == 0 {
             return Err(FieldError { field: Field::Filters, problem: Problem::Empty }.into());
         }
-        run.size = (count as u16, 0);
+        run.filters = count;
         run.id = self.new_id();
         self.granted = Granted::UNKNOWN;
         Ok(())
@@ -385,7 +384,7 @@ impl<const INBOX: usize> Talk<INBOX> {
     /// Gives a publish its packet identifier: that of the one it repeats, if
     /// that is still unfinished.
     fn identify(&mut self, run: &mut Run, repeat: bool) {
-        let like = |one: &Unfinished| one.qos == run.qos && one.size == run.size;
+        let like = |one: &Unfinished| (one.qos, one.digest) == (run.qos, run.digest);
         let earlier = self.unfinished.iter().rposition(like).filter(|_| repeat);
         if let Some(earlier) = earlier.map(|at| self.unfinished.remove(at)) {
             run.id = earlier.id;
@@ -418,8 +417,8 @@ impl<const INBOX: usize> Talk<INBOX> {
             self.unfinished.remove(0);
         }
         let stage = if run.stage == Stage::Sending { Stage::Answer } else { run.stage };
-        let Run { id, qos, size, .. } = run;
-        let _ = self.unfinished.push(Unfinished { id, qos, size, stage });
+        let Run { id, qos, digest, .. } = run;
+        let _ = self.unfinished.push(Unfinished { id, qos, digest, stage });
     }
 
     fn end(&mut self, outcome: Result<(), Error>) {
@@ -692,7 +691,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         let Some(run) = self.run.filter(|run| run.is_answer(Verb::Subscribe, id)) else {
             return Ok(());
         };
-        if codes.len() != usize::from(run.size.0) {
+        if codes.len() != run.filters {
             return Err(Violation::Length);
         }
         let mut refused = false;
@@ -790,6 +789,14 @@ const SUBSCRIBE_REFUSED: Refusal = Refusal {
     name: "failure",
     cause: Cause::Unknown,
 };
+
+/// By what a publish that is repeated is known again (FNV-1a).
+fn digest(message: &Publish<'_>) -> u32 {
+    let topic = message.topic.as_str().bytes().chain([0, message.retain.into()]);
+    topic
+        .chain(message.payload.iter().copied())
+        .fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+}
 
 /// 3.2.2.3.
 fn refusal(code: u8) -> Refusal {

@@ -73,6 +73,7 @@ struct Run {
     /// Of a publish.
     digest: u32,
     filters: usize,
+    /// Moves on while bytes go out.
     deadline: Instant,
 }
 
@@ -110,6 +111,8 @@ struct Out {
     of_operation: bool,
     /// Something of the operation's packet is out.
     begun: bool,
+    /// The transport took something since this was looked at.
+    moved: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +121,8 @@ enum Ping {
     Off,
     /// Due at this time, if nothing else is sent before.
     At(Instant),
+    /// PINGREQ is due, and has to be out by this time.
+    Due(Instant),
     /// PINGRESP has to be there by this time.
     Awaited(Instant),
 }
@@ -217,6 +222,7 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
     fn sent(&mut self, count: usize) {
         let out = &mut self.talk.out;
         out.begun |= count > 0 && !out.is_service();
+        out.moved |= count > 0;
         out.at = out.at.saturating_add(count);
     }
 
@@ -224,7 +230,7 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
         let run = self.talk.run.map(|run| run.deadline);
         let ping = match self.talk.ping {
             Ping::Off => None,
-            Ping::At(at) | Ping::Awaited(at) => Some(at),
+            Ping::At(at) | Ping::Due(at) | Ping::Awaited(at) => Some(at),
         };
         [run, ping].into_iter().flatten().min()
     }
@@ -458,10 +464,8 @@ impl<const INBOX: usize> Talk<INBOX> {
 
     fn tick(&mut self, now: Instant) {
         match self.ping {
-            Ping::At(at) if now >= at && self.acks.push_back(PING).is_ok() => {
-                self.ping = Ping::Awaited(self.patience(now));
-            }
-            Ping::Awaited(at) if now >= at => {
+            Ping::At(at) if now >= at => self.ping = Ping::Due(self.patience(now)),
+            Ping::Due(at) | Ping::Awaited(at) if now >= at => {
                 if let Some(run) = self.run {
                     self.keep(run);
                     self.end(Err(Error::Lost(Loss::KeepAlive(None))));
@@ -473,17 +477,21 @@ impl<const INBOX: usize> Talk<INBOX> {
         if let Some(run) = self.run.filter(|run| now >= run.deadline) {
             self.keep(run);
             self.end(Err(Error::NoResult(name(run.verb))));
-            if run.verb == Verb::Connect || self.out.begun {
+            if run.verb == Verb::Connect || run.stage == Stage::Sending {
                 self.lose(Loss::NoResult);
             }
-            self.out.withdraw();
         }
     }
 
-    /// Something was sent: the next PINGREQ may wait (3.1.2.10).
-    fn alive(&mut self, now: Instant) {
-        if matches!(self.ping, Ping::At(_)) {
+    /// Something was sent: the next PINGREQ may wait (3.1.2.10), and so may
+    /// who waits for the rest to go out.
+    fn moved(&mut self, now: Instant) {
+        if let Ping::At(_) | Ping::Due(_) = self.ping {
             self.ping = self.next_ping(now);
+        }
+        let patience = self.patience(now);
+        if let Some(run) = self.run.as_mut().filter(|run| run.stage == Stage::Sending) {
+            run.deadline = patience;
         }
     }
 
@@ -501,6 +509,9 @@ impl<const INBOX: usize> Talk<INBOX> {
         operation: Option<&'a Operation<'a>>,
         now: Instant,
     ) -> Option<&'a [u8]> {
+        if core::mem::take(&mut self.out.moved) {
+            self.moved(now);
+        }
         if !self.out.gather.is_empty() && self.out.at >= self.out.gather.len() {
             self.out.gather.clear();
             self.out.at = 0;
@@ -511,11 +522,7 @@ impl<const INBOX: usize> Talk<INBOX> {
                 return lent.get(self.out.at..);
             }
         }
-        if self.out.gather.is_empty() {
-            return None;
-        }
-        self.alive(now);
-        self.out.gather.get(self.out.at..)
+        self.out.gather.get(self.out.at..).filter(|due| !due.is_empty())
     }
 
     /// Gathers what is due next; gives a piece that goes out by itself.
@@ -523,34 +530,26 @@ impl<const INBOX: usize> Talk<INBOX> {
         if self.is_deaf() {
             return None;
         }
-        // Between packets acknowledgements go first.
         if self.out.piece == 0 {
-            self.out.of_operation = false;
-            while self.out.gather.len() <= GATHER.saturating_sub(4) {
-                let Some(ack) = self.acks.pop_front() else { break };
-                let ack = if ack == PING { PING.get(..2) } else { ack.get(..) };
-                let _ = self.out.gather.extend_from_slice(ack.unwrap_or_default());
-            }
+            self.service(now);
             if !self.out.gather.is_empty() {
                 return None;
             }
         }
-        let mut run = self.run.filter(|run| run.stage == Stage::Sending)?;
+        let run = self.run.filter(|run| run.stage == Stage::Sending)?;
         let operation = operation.filter(|operation| operation.verb() == run.verb)?;
-        run.deadline = self.patience(now);
-        self.run = Some(run);
         self.out.of_operation = true;
         loop {
             let piece = encoder::piece(operation, run.id, run.dup, self.out.piece);
             let Some(piece) = piece else {
                 if self.out.gather.is_empty() {
-                    self.packet_is_out(run, now);
+                    self.packet_is_out(run);
+                    self.service(now);
                 }
                 return None;
             };
             if let encoder::Piece::Lent(lent) = piece {
                 if lent.len() > GATHER && self.out.gather.is_empty() && self.out.at < lent.len() {
-                    self.alive(now);
                     return Some(lent);
                 }
             }
@@ -563,7 +562,20 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
     }
 
-    fn packet_is_out(&mut self, mut run: Run, now: Instant) {
+    /// Gathers what is due between packets.
+    fn service(&mut self, now: Instant) {
+        self.out.of_operation = false;
+        if let Ping::Due(_) = self.ping {
+            let _ = self.out.gather.extend_from_slice(&PINGREQ);
+            self.ping = Ping::Awaited(self.patience(now));
+        }
+        while self.out.gather.len() <= GATHER.saturating_sub(4) {
+            let Some(ack) = self.acks.pop_front() else { break };
+            let _ = self.out.gather.extend_from_slice(&ack);
+        }
+    }
+
+    fn packet_is_out(&mut self, mut run: Run) {
         self.out = Out::new();
         run.stage = Stage::Answer;
         self.run = Some(run);
@@ -574,7 +586,7 @@ impl<const INBOX: usize> Talk<INBOX> {
                 self.lose(Loss::Closed(None));
                 self.end(Ok(()));
             }
-            _ => self.alive(now),
+            _ => {}
         }
     }
 
@@ -761,7 +773,8 @@ impl fmt::Debug for Out {
 
 impl Out {
     const fn new() -> Self {
-        Self { gather: Vec::new(), at: 0, piece: 0, of_operation: false, begun: false }
+        let gather = Vec::new();
+        Self { gather, at: 0, piece: 0, of_operation: false, begun: false, moved: false }
     }
 
     /// What is gathered are acknowledgements.
@@ -777,8 +790,7 @@ impl Out {
     }
 }
 
-/// PINGREQ among the acknowledgements; only its first two bytes go out.
-const PING: [u8; 4] = [kind::PINGREQ << 4, 0, 0, 0];
+const PINGREQ: [u8; 2] = [kind::PINGREQ << 4, 0];
 
 /// The return code of a SUBACK that refuses a filter (3.9.3).
 const FAILURE: u8 = 0x80;

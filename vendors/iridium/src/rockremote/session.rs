@@ -79,7 +79,7 @@ struct Run {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// The packet goes out.
+    /// The packet goes out, or has to on the next connection.
     Sending,
     /// The answer is awaited.
     Answer,
@@ -241,16 +241,22 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
 
     fn abandon(&mut self, unsure: usize) {
         let talk = &mut self.talk;
-        let run = talk.run.take();
-        let begun = run.is_some_and(|run| talk.out.begun && run.stage == Stage::Sending);
-        if let Some(run) = run {
-            if run.stage != Stage::Sending || begun || (unsure > 0 && !talk.out.is_service()) {
+        talk.out.begun |= unsure > 0 && !talk.out.is_service();
+        // Half a packet is out, and nothing else may follow it.
+        let mut useless = unsure > 0 || talk.out.begun;
+        if let Some(run) = talk.run.take() {
+            let begun = talk.leave(run);
+            if begun {
                 talk.inbox.unknown(run.verb);
-                talk.keep(run);
+            }
+            if run.verb == Verb::Connect {
+                // Nobody would take its answer.
+                useless |= begun;
+                talk.used = begun;
+                talk.link = if begun { talk.link } else { LinkState::Idle };
             }
         }
-        if begun || unsure > 0 {
-            // Half a packet is out, and nothing else may follow it.
+        if useless {
             talk.lose(Loss::Abandoned);
         }
         talk.out.withdraw();
@@ -297,8 +303,9 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
     fn closed(&mut self) {
         let talk = &mut self.talk;
         if let Some(run) = talk.run.take() {
-            talk.inbox.unknown(run.verb);
-            talk.keep(run);
+            if talk.leave(run) {
+                talk.inbox.unknown(run.verb);
+            }
         }
         talk.lose(Loss::Closed(None));
     }
@@ -396,12 +403,9 @@ impl<const INBOX: usize> Talk<INBOX> {
             run.id = earlier.id;
             run.dup = true;
             run.stage = earlier.stage;
-            if run.stage == Stage::Answer {
-                run.stage = Stage::Sending;
-            }
-            return;
+        } else {
+            run.id = self.new_id();
         }
-        run.id = self.new_id();
     }
 
     /// The next identifier that is not in use (2.3.1).
@@ -414,17 +418,28 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
     }
 
-    /// Remembers a publish whose outcome is not known.
-    fn keep(&mut self, run: Run) {
-        if run.verb != Verb::Publish || run.qos == QoS::AtMostOnce {
-            return;
+    /// An operation ends without its answer; whether anything of it was sent.
+    /// A publish is remembered then, to be repeated.
+    fn leave(&mut self, run: Run) -> bool {
+        let begun = run.stage != Stage::Sending || self.out.begun;
+        if run.verb != Verb::Publish || run.qos == QoS::AtMostOnce || !(begun || run.dup) {
+            return begun;
         }
         if self.unfinished.is_full() {
-            self.unfinished.remove(0);
+            let done = self.unfinished.iter().position(|one| one.stage == Stage::Done);
+            self.unfinished.remove(done.unwrap_or(0));
         }
-        let stage = if run.stage == Stage::Sending { Stage::Answer } else { run.stage };
-        let Run { id, qos, digest, .. } = run;
+        let Run { id, qos, digest, stage, .. } = run;
         let _ = self.unfinished.push(Unfinished { id, qos, digest, stage });
+        begun
+    }
+
+    /// The operation under way, if there is one, ends without its answer.
+    fn fail(&mut self, error: Error) {
+        if let Some(run) = self.run {
+            self.leave(run);
+            self.end(Err(error));
+        }
     }
 
     fn end(&mut self, outcome: Result<(), Error>) {
@@ -438,6 +453,9 @@ impl<const INBOX: usize> Talk<INBOX> {
         self.acks.clear();
         self.ping = Ping::Off;
         self.heading = None;
+        for one in self.unfinished.iter_mut().filter(|one| one.stage == Stage::Answer) {
+            one.stage = Stage::Sending;
+        }
         self.inbox.cut(0);
         if self.is_connected() {
             self.inbox.lost(0, loss);
@@ -449,10 +467,7 @@ impl<const INBOX: usize> Talk<INBOX> {
 
     fn broken(&mut self, violation: Violation) {
         self.violation = Some(violation);
-        if let Some(run) = self.run {
-            self.keep(run);
-            self.end(Err(Error::Protocol(violation.name())));
-        }
+        self.fail(Error::Protocol(violation.name()));
         self.lose(Loss::Protocol);
     }
 
@@ -466,17 +481,13 @@ impl<const INBOX: usize> Talk<INBOX> {
         match self.ping {
             Ping::At(at) if now >= at => self.ping = Ping::Due(self.patience(now)),
             Ping::Due(at) | Ping::Awaited(at) if now >= at => {
-                if let Some(run) = self.run {
-                    self.keep(run);
-                    self.end(Err(Error::Lost(Loss::KeepAlive(None))));
-                }
+                self.fail(Error::Lost(Loss::KeepAlive(None)));
                 self.lose(Loss::KeepAlive(None));
             }
             _ => {}
         }
         if let Some(run) = self.run.filter(|run| now >= run.deadline) {
-            self.keep(run);
-            self.end(Err(Error::NoResult(name(run.verb))));
+            self.fail(Error::NoResult(name(run.verb)));
             if run.verb == Verb::Connect || run.stage == Stage::Sending {
                 self.lose(Loss::NoResult);
             }
@@ -658,19 +669,11 @@ impl<const INBOX: usize> Talk<INBOX> {
             _ => {}
         }
         match kind {
-            kind::PUBACK => self.acknowledged(id, QoS::AtLeastOnce, Stage::Answer),
-            kind::PUBCOMP => self.acknowledged(id, QoS::ExactlyOnce, Stage::Released),
+            kind::PUBACK | kind::PUBCOMP => self.acknowledged(kind, id),
             kind::PUBREC => {
                 // Whoever it is for, it ends only by PUBREL (4.3.3).
                 self.answer(kind::PUBREL, 2, id)?;
-                let run = self.run.as_mut().filter(|run| run.is_answer(Verb::Publish, id));
-                if let Some(run) = run.filter(|run| run.qos == QoS::ExactlyOnce) {
-                    run.stage = Stage::Released;
-                } else if let Some(one) = self.unfinished.iter_mut().find(|one| one.id == id) {
-                    if one.qos == QoS::ExactlyOnce && one.stage == Stage::Answer {
-                        one.stage = Stage::Released;
-                    }
-                }
+                self.acknowledged(kind, id);
             }
             kind::PUBREL => {
                 self.taken.retain(|taken| *taken != id);
@@ -686,14 +689,31 @@ impl<const INBOX: usize> Talk<INBOX> {
         Ok(())
     }
 
-    /// PUBACK or PUBCOMP, for the publish under way or an earlier one.
-    fn acknowledged(&mut self, id: u16, qos: QoS, stage: Stage) {
-        let ours = |run: &Run| run.verb == Verb::Publish && (run.id, run.qos) == (id, qos);
-        if self.run.is_some_and(|run| ours(&run) && run.stage == stage) {
-            self.end(Ok(()));
-        } else if let Some(one) = self.unfinished.iter_mut().find(|one| one.id == id) {
-            if (one.qos, one.stage) == (qos, stage) {
-                one.stage = Stage::Done;
+    /// PUBACK, PUBREC or PUBCOMP, for the publish under way or an earlier one.
+    fn acknowledged(&mut self, kind: u8, id: u16) {
+        let begun = self.out.begun;
+        let known = match &mut self.run {
+            Some(run) if (run.verb, run.id) == (Verb::Publish, id) => {
+                Some((run.qos, &mut run.stage, begun))
+            }
+            _ => {
+                let one = self.unfinished.iter_mut().find(|one| one.id == id);
+                one.map(|one| (one.qos, &mut one.stage, false))
+            }
+        };
+        let Some((qos, stage, begun)) = known else { return };
+        *stage = match (kind, qos, *stage) {
+            (kind::PUBACK, QoS::AtLeastOnce, Stage::Answer) => Stage::Done,
+            (kind::PUBCOMP, QoS::ExactlyOnce, Stage::Released) => Stage::Done,
+            (kind::PUBREC, QoS::ExactlyOnce, Stage::Answer) => Stage::Released,
+            // The broker still has it, and no PUBLISH may follow its PUBREL.
+            (kind::PUBREC, QoS::ExactlyOnce, Stage::Sending) if !begun => Stage::Released,
+            _ => return,
+        };
+        if let Some(run) = self.run.filter(|run| run.stage != Stage::Sending) {
+            self.out.withdraw();
+            if run.stage == Stage::Done {
+                self.end(Ok(()));
             }
         }
     }
@@ -739,7 +759,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
         self.session = if present { Session::Resumed } else { Session::New };
         if !present {
-            self.unfinished.clear();
+            self.unfinished.retain(|one| one.stage == Stage::Done);
             self.taken.clear();
         }
         self.link = LinkState::Connected;

@@ -40,13 +40,35 @@ const SPOIL: &[u8] = b"\"!\r";
 const FLUSH_SLICE: u32 = 512;
 const FLUSH_PAUSE_MS: u32 = 60;
 
+/// A point in the engine's own time: milliseconds that wrap around. Half the
+/// size of an [`Instant`], and enough for points that are days apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment(u32);
+
+/// No more than this passes at once, so that whatever is due stays due.
+const FAR: u32 = 1 << 30;
+
+impl Moment {
+    const fn after_millis(self, millis: u32) -> Self {
+        Self(self.0.wrapping_add(millis))
+    }
+
+    const fn has_reached(self, at: Self) -> bool {
+        self.0.wrapping_sub(at.0) < 1 << 31
+    }
+
+    const fn earlier(self, other: Self) -> Self {
+        if self.has_reached(other) { other } else { self }
+    }
+}
+
 /// What is going on between the engine and the modem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Nothing.
     Idle,
     /// The step at hand begins when this time has come.
-    Ready(Option<Instant>),
+    Ready(Option<Moment>),
     /// Its line goes out.
     Line,
     /// Its terminator goes out, or [`SPOIL`] instead.
@@ -54,11 +76,11 @@ enum Stage {
     /// Its answer is awaited.
     Answer,
     /// Its data go out; a slice may have to wait.
-    Data { sent: u32, hold: Option<Instant> },
+    Data { sent: u32, hold: Option<Moment> },
     /// A data phase is filled up.
     Fill { left: u32 },
     /// A data phase that may be open is filled up, slice by slice.
-    Flush { left: u32, slice: u32, until: Option<Instant>, script: u8 },
+    Flush { left: u32, slice: u32, until: Option<Moment>, script: u8 },
 }
 
 /// The operation at hand.
@@ -70,7 +92,7 @@ struct Run {
     item: u8,
     items: u8,
     tries: u8,
-    until: Instant,
+    until: Moment,
     /// The sync script runs, and where to go on after it: script, step, item.
     sync: bool,
     resume: (u8, u8, u8),
@@ -86,7 +108,7 @@ struct Run {
 
 impl Run {
     /// A run that has not begun.
-    const fn new(verb: Verb, script: u8, items: u8, until: Instant) -> Self {
+    const fn new(verb: Verb, script: u8, items: u8, until: Moment) -> Self {
         Self {
             verb,
             script,
@@ -124,7 +146,7 @@ struct Exchange {
     echo_len: u16,
     outcome: Option<Result<(), Code>>,
     result: Option<i32>,
-    deadline: Instant,
+    deadline: Moment,
     loss: Option<Loss>,
 }
 
@@ -141,7 +163,7 @@ impl Exchange {
         echo_len: 0,
         outcome: None,
         result: None,
-        deadline: Instant::from_millis(0),
+        deadline: Moment(0),
         loss: None,
     };
 
@@ -242,7 +264,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
 
     /// When a result in words that has no line end, though it is all there,
     /// is taken for one.
-    fn unended_word(&self) -> Option<Instant> {
+    fn unended_word(&self) -> Option<Moment> {
         let control = &self.control;
         let line = self.framer.partial_line();
         let accepted = control.exchange.outcome.is_some() && control.exchange.required;
@@ -300,8 +322,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
 
     #[inline]
     fn receive(&mut self, bytes: &[u8], now: Instant) {
-        self.control.now = now;
-        self.control.last_byte = now;
+        self.control.told(now);
+        self.control.last_byte = self.control.now;
         match bytes {
             [byte] if self.framer.push(*byte) => {}
             data if self.framer.push_data(data.len()) => self.control.data(data),
@@ -310,13 +332,14 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
     }
 
     fn tick(&mut self, now: Instant) {
-        self.control.now = now;
+        self.control.told(now);
+        let now = self.control.now;
         let stalled = self.framer.data_left() > 0 || self.control.is_receiving();
-        if stalled && now >= self.control.stall() {
+        if stalled && now.has_reached(self.control.stall()) {
             self.framer.forget_data();
             self.control.cut();
         }
-        if self.unended_word().is_some_and(|at| now >= at) {
+        if self.unended_word().is_some_and(|at| now.has_reached(at)) {
             self.take(b"\r");
         }
         self.control.expire();
@@ -327,7 +350,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         operation: Option<&'a Operation<'a>>,
         now: Instant,
     ) -> Option<&'a [u8]> {
-        self.control.now = now;
+        self.control.told(now);
         let out = self.control.next_out(operation);
         if let Out::Data { from: 0, .. } = out {
             if self.control.exchange.echoed && D::DATA_ECHO && self.framer.data_left() == 0 {
@@ -360,15 +383,10 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let stage = self.control.deadline();
-        if let Some(word) = self.unended_word() {
-            return Some(stage.map_or(word, |stage| stage.min(word)));
-        }
-        if self.framer.data_left() == 0 && !self.control.is_receiving() {
-            return stage;
-        }
-        let stall = self.control.stall();
-        Some(stage.map_or(stall, |stage| stage.min(stall)))
+        let receiving = self.framer.data_left() > 0 || self.control.is_receiving();
+        let stall = receiving.then(|| self.control.stall());
+        let all = [self.control.deadline(), self.unended_word(), stall];
+        all.into_iter().flatten().reduce(Moment::earlier).map(|at| self.control.instant(at))
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {
@@ -429,9 +447,10 @@ struct Control<D: Dialect, const INBOX: usize> {
     fetch_due: bool,
     /// When the modem last began to boot.
     booted: Option<Instant>,
-    /// The time as last told.
-    now: Instant,
-    last_byte: Instant,
+    /// The time as last told, and what it is here.
+    told: Instant,
+    now: Moment,
+    last_byte: Moment,
     overflows: u32,
     report_urcs: bool,
 }
@@ -443,7 +462,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             inbox: Inbox::new(),
             writer: Writer::new(),
             stage: Stage::Idle,
-            run: Run::new(Verb::Status, 0, 1, Instant::from_millis(0)),
+            run: Run::new(Verb::Status, 0, 1, Moment(0)),
             exchange: Exchange::NONE,
             pending: None,
             outcome: None,
@@ -457,11 +476,26 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             waiting_since: 0,
             fetch_due: false,
             booted: None,
-            now: Instant::from_millis(0),
-            last_byte: Instant::from_millis(0),
+            told: Instant::from_millis(0),
+            now: Moment(0),
+            last_byte: Moment(0),
             overflows: 0,
             report_urcs: false,
         }
+    }
+
+    /// It is `now`.
+    #[inline(never)]
+    fn told(&mut self, now: Instant) {
+        let passed = now.as_millis().saturating_sub(self.told.as_millis());
+        self.told = now;
+        self.now = self.now.after_millis(u32::try_from(passed).unwrap_or(FAR).min(FAR));
+    }
+
+    /// A point that lies ahead, or the present.
+    fn instant(&self, at: Moment) -> Instant {
+        let left = if self.now.has_reached(at) { 0 } else { at.0.wrapping_sub(self.now.0) };
+        self.told.after_millis(left)
     }
 
     fn scope<'a>(&self, operation: &'a Operation<'a>) -> Scope<'a> {
@@ -486,7 +520,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     // ---- beginning -----------------------------------------------------
 
     fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
-        self.now = now;
+        self.told(now);
         let verb = operation.verb();
         operation.check(self.dialect.capabilities(), &self.dialect.limits())?;
         self.dialect.check(&self.scope(operation))?;
@@ -583,7 +617,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                     self.begin(verb, operation);
                 }
                 Stage::Ready(at) => {
-                    if at.is_some_and(|at| self.now < at) {
+                    if at.is_some_and(|at| !self.now.has_reached(at)) {
                         return Out::Nothing;
                     }
                     if self.run.abandoned {
@@ -679,14 +713,14 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.stage = Stage::Line;
     }
 
-    fn next_data(&mut self, sent: u32, hold: Option<Instant>) -> Out {
+    fn next_data(&mut self, sent: u32, hold: Option<Moment>) -> Out {
         let slice = self.step().map_or(0, |step| u32::from(step.slice));
         let total = self.exchange.data;
         let done = sent.checked_rem(slice).unwrap_or(0);
         if slice > 0 && sent > 0 && done == 0 {
             let until = hold.unwrap_or_else(|| self.now.after_millis(D::SLICE_PAUSE_MS));
             self.stage = Stage::Data { sent, hold: Some(until) };
-            if self.now < until {
+            if !self.now.has_reached(until) {
                 return Out::Nothing;
             }
         }
@@ -936,7 +970,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         if own && self.exchange.required {
             let soon = self.now.after_millis(D::STALL_MS);
             self.exchange.loss = Some(loss);
-            self.exchange.deadline = self.exchange.deadline.min(soon);
+            self.exchange.deadline = self.exchange.deadline.earlier(soon);
         }
     }
 
@@ -969,9 +1003,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     /// Whether this sign of a restart is not that of one told already.
     fn is_another_boot(&mut self) -> bool {
-        let known = self.booted.is_some_and(|at| self.now < at.after_millis(D::BOOT_MS));
+        let known = self.booted.is_some_and(|at| self.told < at.after_millis(D::BOOT_MS));
         if !known {
-            self.booted = Some(self.now);
+            self.booted = Some(self.told);
         }
         !known
     }
@@ -1009,7 +1043,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.inbox.is_open(0) || self.inbox.is_open(1)
     }
 
-    fn stall(&self) -> Instant {
+    fn stall(&self) -> Moment {
         self.last_byte.after_millis(D::STALL_MS)
     }
 
@@ -1031,15 +1065,15 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.answered(answer);
         } else if self.exchange.is_half() {
             let soon = self.now.after_millis(D::GRACE_MS);
-            self.exchange.deadline = self.exchange.deadline.min(soon);
+            self.exchange.deadline = self.exchange.deadline.earlier(soon);
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         match self.stage {
             Stage::Idle => None,
             Stage::Ready(at) => at,
-            Stage::Data { hold: Some(hold), .. } => Some(hold.min(self.exchange.deadline)),
+            Stage::Data { hold: Some(hold), .. } => Some(hold.earlier(self.exchange.deadline)),
             Stage::Flush { until, .. } => until,
             _ => Some(self.exchange.deadline),
         }
@@ -1048,7 +1082,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn expire(&mut self) {
         match self.stage {
             Stage::Line | Stage::Data { .. } | Stage::Fill { .. } | Stage::End { .. }
-                if self.now >= self.exchange.deadline =>
+                if self.now.has_reached(self.exchange.deadline) =>
             {
                 // The transport does not take the bytes: nobody listens.
                 self.release(0);
@@ -1058,7 +1092,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                     self.outcome = Some(Err(Error::Unresponsive));
                 }
             }
-            Stage::Answer if self.now >= self.exchange.deadline => {
+            Stage::Answer if self.now.has_reached(self.exchange.deadline) => {
                 let answer = self.exchange.settle();
                 if self.exchange.outcome.is_none() {
                     // Still owed. Without a prompt one may yet be open.
@@ -1067,7 +1101,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 }
                 self.answered(answer);
             }
-            Stage::Flush { left, until: Some(until), script, .. } if self.now >= until => {
+            Stage::Flush { left, until: Some(until), script, .. } if self.now.has_reached(until) => {
                 let left = left.saturating_sub(1);
                 self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
                 if left == 0 {
@@ -1137,7 +1171,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Then::Goto(script) => self.goto(script),
             Then::Retry { pause_ms, tries } => {
                 let at = self.now.after_millis(pause_ms.into());
-                if self.run.tries < tries && at < self.run.until {
+                if self.run.tries < tries && !at.has_reached(self.run.until) {
                     self.run.tries = self.run.tries.saturating_add(1);
                     self.stage = Stage::Ready(Some(at));
                 } else {
@@ -1146,7 +1180,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             }
             Then::Poll { script, pause_ms } => {
                 let at = self.now.after_millis(pause_ms.into());
-                if at < self.run.until {
+                if !at.has_reached(self.run.until) {
                     self.goto(script);
                     self.stage = Stage::Ready(Some(at));
                 } else {

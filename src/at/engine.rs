@@ -664,6 +664,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             if self.run.sync {
                 self.run.sync = false;
                 self.synced = true;
+                self.open_data = false;
                 self.fresh = false;
                 if let Err(error) = self.check_link(self.run.verb) {
                     // It was there when the operation was begun.
@@ -1104,9 +1105,6 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Stage::Flush { left, until: Some(until), script, .. } if self.now.has_reached(until) => {
                 let left = left.saturating_sub(1);
                 self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
-                if left == 0 {
-                    self.open_data = false;
-                }
             }
             _ => {}
         }

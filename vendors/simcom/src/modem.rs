@@ -190,6 +190,10 @@ impl Simcom {
     }
 
     pub(crate) fn cpin(&mut self, line: &Line<'_>) {
+        // Text without a name may come in between: `Call Ready`.
+        if line.name != b"+CPIN" {
+            return;
+        }
         self.sim = match line.text() {
             b"READY" => SimState::Ready,
             b"SIM PIN" => SimState::Pin,

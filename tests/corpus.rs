@@ -11,9 +11,10 @@ use hayes::{
     Verb,
     at::{
         command::{Scope, name_of},
-        dialect::{Dialect, Form, Open, Reading, ResultRow, Step, Urc, UrcRow, read},
+        dialect::{Dialect, Form, Open, Reading, ResultRow, Urc, UrcRow, read},
         framer::{Frame, Framer},
         line::{Failure, Final, Line, Value},
+        script::Program,
     },
     mqtt::{Assurance, Capabilities, Code, Error, Limits, Loss, QoS, Status},
 };
@@ -286,6 +287,7 @@ impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
     const LONGEST_DATA: u32 = 0;
     const URCS: &'static [UrcRow] = ROWS;
     const RESULTS: &'static [ResultRow] = &[];
+    const PROGRAM: &'static Program<Self> = &Program::EMPTY;
 
     fn final_result(line: &[u8]) -> Option<Final<'_>> {
         match line {
@@ -307,10 +309,6 @@ impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
         let commas = before.iter().filter(|b| **b == b',').count();
         let count = count_before(before).filter(|_| commas >= least && before.ends_with(b","))?;
         Some(Urc::Message { session: 0, topic: b"", payload: count })
-    }
-
-    fn script(&self, _: u8) -> &'static [Step<Self>] {
-        &[]
     }
 
     fn sync(_: bool) -> u8 {

@@ -8,8 +8,9 @@
 use core::marker::PhantomData;
 
 use super::{
-    command::{Arg, Scope},
-    line::{Failure, Final, Line, final_result},
+    command::Scope,
+    line::{Final, Line, final_result},
+    script::Program,
 };
 use crate::{
     machine::Verb,
@@ -150,7 +151,7 @@ pub struct ResultRow {
 }
 
 /// What ends a command of a recorded dialogue, of which only the command line
-/// is known. A driver's step says it with [`Step::awaits`].
+/// is known. A driver's step says it with [`Step::awaits`](super::script::Step::awaits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// Its final result, or its result line where the dialect's table has one.
@@ -305,227 +306,6 @@ pub fn result_row<D: Dialect>(name: &[u8]) -> Option<&'static ResultRow> {
     D::RESULTS.iter().find(|row| row.name.as_bytes() == name)
 }
 
-/// What a script waits for and does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The next step.
-    Next,
-    /// The operation has failed.
-    Fail,
-    /// The operation is done.
-    Finish,
-    /// The same step again after a pause, at most so many times.
-    Retry {
-        /// Pause in milliseconds.
-        pause_ms: u16,
-        /// How many times.
-        tries: u8,
-    },
-    /// Another script, from its beginning.
-    Goto(u8),
-    /// Another script after a pause, as long as the operation has time.
-    Poll {
-        /// Which script.
-        script: u8,
-        /// Pause in milliseconds.
-        pause_ms: u16,
-    },
-    /// Fills up a data phase that may be open, then another script.
-    Flush(u8),
-    /// The answer shows that the modem has restarted unheard.
-    Restarted,
-}
-
-/// What a rule is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
-    /// Success.
-    Ok,
-    /// The vendor's own code.
-    Code(i32),
-    /// `+CME ERROR: n`.
-    Cme(i32),
-    /// A plain `ERROR` without any code.
-    Plain,
-    /// Any failure that was answered.
-    Error,
-    /// No answer in time.
-    Silence,
-}
-
-/// What to do on one kind of answer. The first rule that fits counts.
-#[derive(Clone, Copy, Debug)]
-pub struct Rule(pub On, pub Then);
-
-impl Rule {
-    fn fits(&self, answer: Answer) -> bool {
-        match (self.0, answer) {
-            (On::Ok, Answer::Ok)
-            | (On::Silence, Answer::Silence)
-            | (On::Error, Answer::Failed(_))
-            | (On::Plain, Answer::Failed(Code::None)) => true,
-            (On::Code(n), Answer::Failed(Code::Vendor(m)))
-            | (On::Cme(n), Answer::Failed(Code::Cme(m))) => n == m,
-            _ => false,
-        }
-    }
-}
-
-/// How a command ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// With success.
-    Ok,
-    /// Without.
-    Failed(Code),
-    /// Not at all.
-    Silence,
-}
-
-impl From<Failure<'_>> for Code {
-    fn from(failure: Failure<'_>) -> Self {
-        match failure {
-            Failure::Cme(n) => Self::Cme(n),
-            Failure::Cms(n) => Self::Cms(n),
-            _ => Self::None,
-        }
-    }
-}
-
-/// One command of a script and what it waits for.
-#[derive(Debug)]
-pub struct Step<D: 'static> {
-    /// The template of its command line.
-    pub line: &'static [u8],
-    pub(crate) data: Option<Arg>,
-    pub(crate) slice: u16,
-    /// How long the whole answer may take, in milliseconds.
-    pub within_ms: u32,
-    pub(crate) marked: bool,
-    pub(crate) awaits: Option<fn(&D, &Scope<'_>) -> bool>,
-    pub(crate) each: bool,
-    pub(crate) gap_ms: u32,
-    pub(crate) when: Option<fn(&D, &Scope<'_>) -> bool>,
-    pub(crate) info: Option<fn(&mut D, &Line<'_>)>,
-    pub(crate) rules: &'static [Rule],
-    pub(crate) then: Option<fn(&mut D, Answer) -> Then>,
-}
-
-impl<D> Step<D> {
-    /// Sends a template made by [`line!`](crate::line) and waits `seconds` for
-    /// the whole answer.
-    #[must_use]
-    pub const fn new(line: &'static [u8], seconds: u16) -> Self {
-        Self {
-            line,
-            data: None,
-            slice: 0,
-            within_ms: (seconds as u32).saturating_mul(1000),
-            marked: false,
-            awaits: None,
-            each: false,
-            gap_ms: 0,
-            when: None,
-            info: None,
-            rules: &[],
-            then: None,
-        }
-    }
-
-    /// Sends nothing and succeeds at once, to go where `rules` say.
-    #[must_use]
-    pub const fn jump(rules: &'static [Rule]) -> Self {
-        Self::new(&[], 0).on(rules)
-    }
-
-    /// At the prompt, sends these bytes.
-    #[must_use]
-    pub const fn data(mut self, data: Arg) -> Self {
-        self.data = Some(data);
-        self
-    }
-
-    /// Sends them in slices of at most so many bytes, with the dialect's pause
-    /// in between.
-    #[must_use]
-    pub const fn slices(mut self, bytes: u16) -> Self {
-        self.slice = bytes;
-        self
-    }
-
-    /// Its data phase is waited out for so many seconds, and only then filled
-    /// up, if the caller leaves in the middle: for a modem that may end the
-    /// phase by itself, where filling it up would make the data valid.
-    #[must_use]
-    pub const fn gap(mut self, seconds: u16) -> Self {
-        self.gap_ms = (seconds as u32).saturating_mul(1000);
-        self
-    }
-
-    /// Final results count only after an information line of its own name:
-    /// whatever comes before answers an earlier command.
-    #[must_use]
-    pub const fn marked(mut self) -> Self {
-        self.marked = true;
-        self
-    }
-
-    /// `OK` only means accepted if this says yes: a result line must come too.
-    /// Without it the dialect's table of results decides.
-    #[must_use]
-    pub const fn awaits(mut self, awaits: fn(&D, &Scope<'_>) -> bool) -> Self {
-        self.awaits = Some(awaits);
-        self
-    }
-
-    /// Repeats the step for each filter, or for each piece of the file.
-    #[must_use]
-    pub const fn each(mut self) -> Self {
-        self.each = true;
-        self
-    }
-
-    /// Skips the step unless this says yes.
-    #[must_use]
-    pub const fn when(mut self, when: fn(&D, &Scope<'_>) -> bool) -> Self {
-        self.when = Some(when);
-        self
-    }
-
-    /// Hears the information lines.
-    #[must_use]
-    pub const fn info(mut self, info: fn(&mut D, &Line<'_>)) -> Self {
-        self.info = Some(info);
-        self
-    }
-
-    /// What to do on certain answers. Without a rule, success goes on and
-    /// anything else fails.
-    #[must_use]
-    pub const fn on(mut self, rules: &'static [Rule]) -> Self {
-        self.rules = rules;
-        self
-    }
-
-    /// Decides where no rule fits.
-    #[must_use]
-    pub const fn then(mut self, then: fn(&mut D, Answer) -> Then) -> Self {
-        self.then = Some(then);
-        self
-    }
-
-    pub(crate) fn judge(&self, dialect: &mut D, answer: Answer) -> Then {
-        if let Some(rule) = self.rules.iter().find(|rule| rule.fits(answer)) {
-            return rule.1;
-        }
-        match (self.then, answer) {
-            (Some(then), _) => then(dialect, answer),
-            (None, Answer::Ok) => Then::Next,
-            (None, _) => Then::Fail,
-        }
-    }
-}
-
 /// A vendor's AT language.
 pub trait Dialect: Sized + 'static {
     /// A byte after which raw data may begin inside a line.
@@ -541,7 +321,8 @@ pub trait Dialect: Sized + 'static {
     /// So long a silence ends a data phase without a length, in milliseconds;
     /// 0 if there are none.
     const DATA_GAP_MS: u32 = 0;
-    /// The most bytes of a file that one step takes; see [`Arg::FilePiece`].
+    /// The most bytes of a file that one step takes; see
+    /// [`Arg::FilePiece`](super::command::Arg::FilePiece).
     const FILE_PIECE: u32 = u32::MAX;
     /// Pause between the slices of a data phase, in milliseconds.
     const SLICE_PAUSE_MS: u32 = 100;
@@ -556,6 +337,8 @@ pub trait Dialect: Sized + 'static {
     const URCS: &'static [UrcRow];
     /// The commands that print a result line.
     const RESULTS: &'static [ResultRow];
+    /// The scripts, which are called by their numbers in it.
+    const PROGRAM: &'static Program<Self>;
 
     /// Final results that only this vendor has.
     fn final_result(_line: &[u8]) -> Option<Final<'_>> {
@@ -607,9 +390,6 @@ pub trait Dialect: Sized + 'static {
         None
     }
 
-    /// The steps of a script.
-    fn script(&self, script: u8) -> &'static [Step<Self>];
-
     /// The script that makes sure that answers are those of the commands sent;
     /// `fresh` if nothing is known of the modem yet.
     fn sync(fresh: bool) -> u8;
@@ -623,9 +403,10 @@ pub trait Dialect: Sized + 'static {
         None
     }
 
-    /// How long the whole answer of a step may take, in milliseconds.
-    fn answer_ms(&self, step: &Step<Self>) -> u32 {
-        step.within_ms
+    /// How long the whole answer to the command of this template may take, in
+    /// milliseconds; `within_ms` by its step.
+    fn answer_ms(&self, _line: &'static [u8], within_ms: u32) -> u32 {
+        within_ms
     }
 
     /// How long an operation may take in all, in milliseconds.

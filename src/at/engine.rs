@@ -18,8 +18,9 @@
 
 use super::{
     command::{FNV_START, Field, Scope, Writer, fnv1a, name},
-    dialect::{Answer, Dialect, Form, Open, Reading, Step, Then, Urc, read, result_row},
+    dialect::{Dialect, Form, Open, Reading, Urc, read, result_row},
     framer::{Frame, Framer},
+    script::{Answer, Current, Then},
 };
 use crate::{
     clock::Instant,
@@ -364,11 +365,11 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
             (Out::Fixed(bytes), _) => Some(bytes),
             (Out::Piece, Some(operation)) => {
                 let scope = control.scope(operation);
-                let line = control.step()?.line;
+                let line = control.step()?.line();
                 control.writer.piece(line, &scope)
             }
             (Out::Data { from, to }, Some(operation)) => {
-                let Field::Bytes(data) = control.scope(operation).field(control.step()?.data?)
+                let Field::Bytes(data) = control.scope(operation).field(control.step()?.data()?)
                 else {
                     return None;
                 };
@@ -503,8 +504,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         Scope { operation, item: self.run.item, session: self.session, own, piece: D::FILE_PIECE }
     }
 
-    fn step(&self) -> Option<&'static Step<D>> {
-        self.dialect.script(self.run.script).get(usize::from(self.run.step))
+    fn step(&self) -> Option<Current<D>> {
+        D::PROGRAM.step(self.run.script, self.run.step)
     }
 
     fn link(&self) -> LinkState {
@@ -632,7 +633,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                         return Out::Nothing;
                     };
                     let scope = self.scope(operation);
-                    if self.writer.piece(step.line, &scope).is_some() {
+                    if self.writer.piece(step.line(), &scope).is_some() {
                         return Out::Piece;
                     }
                     self.stage = Stage::End { spoil: false, sent: 0 };
@@ -681,33 +682,34 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             return;
         };
         let scope = self.scope(operation);
-        if step.when.is_some_and(|when| !when(&self.dialect, &scope)) {
+        if step.when().is_some_and(|when| !when(&self.dialect, &scope)) {
             self.run.step = self.run.step.saturating_add(1);
             return;
         }
-        if step.line.is_empty() {
+        let line = step.line();
+        if line.is_empty() {
             self.go_on(step, Answer::Ok);
             return;
         }
-        let (len, hash) = Writer::measure(step.line, &scope);
-        let name = name(step.line);
-        let action = step.line.last() != Some(&b'?');
-        let data = match step.data.map(|data| scope.field(data)) {
+        let (len, hash) = Writer::measure(line, &scope);
+        let name = name(line);
+        let action = line.last() != Some(&b'?');
+        let data = match step.data().map(|data| scope.field(data)) {
             Some(Field::Bytes(bytes)) => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
             _ => 0,
         };
         self.exchange = Exchange {
             name,
             form: if action { Form::Action } else { Form::Query },
-            required: match step.awaits {
+            required: match step.awaits() {
                 Some(awaits) => awaits(&self.dialect, &scope),
                 None => action && result_row::<D>(name).is_some_and(|row| row.required),
             },
-            valid: !step.marked,
+            valid: !step.is_marked(),
             data,
             echo_hash: hash,
             echo_len: u16::try_from(len).unwrap_or(u16::MAX),
-            deadline: self.now.after_millis(self.dialect.answer_ms(step)),
+            deadline: self.answer_by(),
             ..Exchange::NONE
         };
         self.writer.restart();
@@ -715,7 +717,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn next_data(&mut self, sent: u32, hold: Option<Moment>) -> Out {
-        let slice = self.step().map_or(0, |step| u32::from(step.slice));
+        let slice = self.step().map_or(0, |step| step.slice());
         let total = self.exchange.data;
         let done = sent.checked_rem(slice).unwrap_or(0);
         if slice > 0 && sent > 0 && done == 0 {
@@ -777,8 +779,13 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn extend_deadline(&mut self) {
-        let within = self.step().map_or(0, |step| self.dialect.answer_ms(step));
-        self.exchange.deadline = self.now.after_millis(within);
+        self.exchange.deadline = self.answer_by();
+    }
+
+    /// When the whole answer to the step at hand must be there.
+    fn answer_by(&self) -> Moment {
+        let within = |step: Current<D>| self.dialect.answer_ms(step.line(), step.within_ms());
+        self.now.after_millis(self.step().map_or(0, within))
     }
 
     // ---- receiving -----------------------------------------------------
@@ -860,7 +867,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Reading::Final(result) => self.final_result(result.map_err(Code::from)),
             Reading::Result(code) | Reading::Word(code) => self.exchange.result = Some(code),
             Reading::Info(line) => {
-                if let Some(info) = self.step().and_then(|step| step.info) {
+                if let Some(info) = self.step().and_then(|step| step.info()) {
                     info(&mut self.dialect, &line);
                 }
                 self.exchange.valid |= line.name == self.exchange.name;
@@ -914,7 +921,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// Nobody has the rest of the data: fills the phase up, or first waits for
     /// the modem to end it.
     fn leave_data(&mut self, sent: u32) {
-        let gap = self.step().map_or(0, |step| step.gap_ms);
+        let gap = self.step().map_or(0, |step| step.gap_ms());
         if gap > 0 {
             self.stage = Stage::Answer;
             self.exchange.deadline = self.now.after_millis(gap);
@@ -1102,7 +1109,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 }
                 self.answered(answer);
             }
-            Stage::Flush { left, until: Some(until), script, .. } if self.now.has_reached(until) => {
+            Stage::Flush { left, until: Some(until), script, .. }
+                if self.now.has_reached(until) =>
+            {
                 let left = left.saturating_sub(1);
                 self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
             }
@@ -1148,11 +1157,11 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     /// Does what the step says on this answer.
-    fn go_on(&mut self, step: &'static Step<D>, answer: Answer) {
+    fn go_on(&mut self, step: Current<D>, answer: Answer) {
         match step.judge(&mut self.dialect, answer) {
             Then::Next => {
                 let item = self.run.item.saturating_add(1);
-                let more = step.each && item < self.run.items;
+                let more = step.is_for_each() && item < self.run.items;
                 self.run.item = if more { item } else { 0 };
                 if !more {
                     self.run.step = self.run.step.saturating_add(1);
@@ -1209,7 +1218,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     fn fail(&mut self, answer: Answer) {
         let command = core::str::from_utf8(self.exchange.name).unwrap_or_default();
-        let line = self.step().map_or(&[][..], |step| step.line);
+        let line = self.step().map_or(&[][..], |step| step.line());
         let connected = self.link() == LinkState::Connected;
         let (error, loss) = match answer {
             Answer::Failed(code) => self.dialect.explain(command, line, code),

@@ -11,3 +11,4 @@ pub mod engine;
 pub mod escape;
 pub mod framer;
 pub mod line;
+pub mod script;

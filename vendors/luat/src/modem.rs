@@ -5,9 +5,10 @@ use hayes::{
     Operation, Verb,
     at::{
         command::{Arg, Field, Scope, content_hash},
-        dialect::{Answer, Dialect, Ending, ResultRow, Step, Then, Urc, UrcRow},
+        dialect::{Dialect, Ending, ResultRow, Urc, UrcRow},
         escape::escaped_len,
         line::{Final, Line, Value, unsigned},
+        script::{Answer, Program, Then},
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
@@ -15,10 +16,7 @@ use hayes::{
     },
 };
 
-use crate::{
-    CipherSuite, Family, Publishing, Receiving, Settings, codes, lines,
-    scripts::{self, SCRIPTS},
-};
+use crate::{CipherSuite, Family, Publishing, Receiving, Settings, codes, lines, scripts};
 
 /// The modem's MQTT session, which outlives a restart of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -505,6 +503,7 @@ impl Dialect for Luat {
     const BOOT_MS: u32 = 5_000;
     const URCS: &'static [UrcRow] = lines::URCS;
     const RESULTS: &'static [ResultRow] = lines::RESULTS;
+    const PROGRAM: &'static Program<Self> = scripts::PROGRAM;
 
     fn final_result(line: &[u8]) -> Option<Final<'_>> {
         lines::final_result(line)
@@ -536,10 +535,6 @@ impl Dialect for Luat {
 
     fn may_be_inline(line: &[u8]) -> bool {
         lines::may_be_inline(line)
-    }
-
-    fn script(&self, script: u8) -> &'static [Step<Self>] {
-        SCRIPTS.get(usize::from(script)).copied().unwrap_or_default()
     }
 
     fn sync(fresh: bool) -> u8 {

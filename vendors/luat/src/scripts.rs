@@ -6,10 +6,10 @@
 use hayes::{
     at::{
         command::{Arg, Scope},
-        dialect::{
+        script::{
             Answer,
             On::{Cme, Error, Ok, Silence},
-            Rule, Step,
+            Program, Rule, Step,
             Then::{Fail, Finish, Flush, Goto, Next, Poll, Retry},
         },
     },
@@ -44,31 +44,34 @@ pub(crate) const STORE: u8 = 18;
 pub(crate) const DELETE: u8 = 19;
 pub(crate) const FETCH: u8 = 20;
 
-pub(crate) static SCRIPTS: [&[Step<Luat>]; 21] = [
-    RESYNC_STEPS,
-    SYNC_STEPS,
-    SYNC_WAIT_STEPS,
-    SYNC_FOUND_STEPS,
-    BRING_UP_STEPS,
-    SIM_STEPS,
-    REGISTER_STEPS,
-    ATTACH_STEPS,
-    CONNECT_STEPS,
-    TEAR_DOWN_STEPS,
-    REPAIR_STEPS,
-    OPEN_STEPS,
-    REFUSED_STEPS,
-    PUBLISH_STEPS,
-    SUBSCRIBE_STEPS,
-    UNSUBSCRIBE_STEPS,
-    DISCONNECT_STEPS,
-    STATUS_STEPS,
-    STORE_STEPS,
-    DELETE_STEPS,
-    FETCH_STEPS,
-];
+pub(crate) const PROGRAM: &Program<Luat> = hayes::program!(
+    Luat,
+    [
+        RESYNC_STEPS,
+        SYNC_STEPS,
+        SYNC_WAIT_STEPS,
+        SYNC_FOUND_STEPS,
+        BRING_UP_STEPS,
+        SIM_STEPS,
+        REGISTER_STEPS,
+        ATTACH_STEPS,
+        CONNECT_STEPS,
+        TEAR_DOWN_STEPS,
+        REPAIR_STEPS,
+        OPEN_STEPS,
+        REFUSED_STEPS,
+        PUBLISH_STEPS,
+        SUBSCRIBE_STEPS,
+        UNSUBSCRIBE_STEPS,
+        DISCONNECT_STEPS,
+        STATUS_STEPS,
+        STORE_STEPS,
+        DELETE_STEPS,
+        FETCH_STEPS,
+    ]
+);
 
-const fn step(line: &'static [u8], seconds: u16) -> Step<Luat> {
+const fn step(line: &'static [u8], seconds: u8) -> Step<Luat> {
     Step::new(line, seconds)
 }
 
@@ -83,14 +86,14 @@ fn later(_: &Luat, _: &Scope<'_>) -> bool {
 
 /// After an answer that is still owed: a question whose answer cannot be taken
 /// for another, and which is answered in every state.
-static RESYNC_STEPS: &[Step<Luat>] = &[step(line!("AT+CSQ"), 2)
+const RESYNC_STEPS: &[Step<Luat>] = &[step(line!("AT+CSQ"), 2)
     .marked()
     .info(Luat::signal)
     .on(&[Rule(Silence, Goto(SYNC)), Rule(Error, Goto(SYNC))])];
 
 /// Three questions without an answer: the modem boots or wakes, or a data
 /// phase from before a restart of this host swallows them.
-static SYNC_STEPS: &[Step<Luat>] = &[
+const SYNC_STEPS: &[Step<Luat>] = &[
     step(line!("AT"), 1).on(KNOCK),
     step(line!("AT"), 1).on(KNOCK),
     step(line!("AT"), 1).on(&[
@@ -103,13 +106,13 @@ static SYNC_STEPS: &[Step<Luat>] = &[
 const KNOCK: &[Rule] =
     &[Rule(Ok, Goto(SYNC_FOUND)), Rule(Error, Goto(SYNC_FOUND)), Rule(Silence, Next)];
 
-static SYNC_WAIT_STEPS: &[Step<Luat>] = &[step(line!("AT"), 1).on(&[
+const SYNC_WAIT_STEPS: &[Step<Luat>] = &[step(line!("AT"), 1).on(&[
     Rule(Ok, Goto(SYNC_FOUND)),
     Rule(Error, Goto(SYNC_FOUND)),
     Rule(Silence, Retry { pause_ms: 0, tries: 250 }),
 ])];
 
-static SYNC_FOUND_STEPS: &[Step<Luat>] = &[
+const SYNC_FOUND_STEPS: &[Step<Luat>] = &[
     step(line!("ATE0"), 3).on(AGAIN),
     step(line!("AT+CMEE=1"), 3).on(AGAIN),
     step(line!("AT+CSQ"), 3).marked().info(Luat::signal).on(AGAIN),
@@ -129,11 +132,11 @@ const AGAIN: &[Rule] = &[
 const IDENTIFY: Step<Luat> =
     step(line!("ATI"), 9).info(Luat::identity).on(AGAIN).then(Luat::identified);
 
-static BRING_UP_STEPS: &[Step<Luat>] = &[IDENTIFY, Step::jump(&[Rule(Ok, Goto(SIM))])];
+const BRING_UP_STEPS: &[Step<Luat>] = &[IDENTIFY, Step::jump(&[Rule(Ok, Goto(SIM))])];
 
 /// Failure and busy are normal in the first seconds, 4 in the first half
 /// minute.
-static SIM_STEPS: &[Step<Luat>] = &[
+const SIM_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CPIN?"), 9)
         .info(Luat::cpin)
         .on(&[
@@ -155,7 +158,7 @@ static SIM_STEPS: &[Step<Luat>] = &[
 
 /// The access point is kept over restarts; setting it restarts the network
 /// side, so it is set only if it differs.
-static REGISTER_STEPS: &[Step<Luat>] = &[
+const REGISTER_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CPNETAPN?"), 9)
         .info(Luat::access_point)
         .on(IGNORE)
@@ -175,7 +178,7 @@ static REGISTER_STEPS: &[Step<Luat>] = &[
 
 /// 724 since V1066: 0 while the bearer is not active, so this waits for that
 /// too. On later platforms the bearer comes with the attachment (manual).
-static ATTACH_STEPS: &[Step<Luat>] =
+const ATTACH_STEPS: &[Step<Luat>] =
     &[step(line!("AT+CGATT?"), 9).info(Luat::attachment).then(|modem, answer| match answer {
         Answer::Silence => Fail,
         _ if modem.attached => Finish,
@@ -184,7 +187,7 @@ static ATTACH_STEPS: &[Step<Luat>] =
 
 // ---- connect -------------------------------------------------------------------
 
-static CONNECT_STEPS: &[Step<Luat>] = &[
+const CONNECT_STEPS: &[Step<Luat>] = &[
     IDENTIFY.when(|modem, _| !modem.is_known()),
     Step::jump(&[Rule(Ok, Goto(REPAIR))]).when(|modem, _| modem.session == Session::Closed),
     Step::jump(&[Rule(Ok, Goto(TEAR_DOWN))]),
@@ -195,11 +198,11 @@ static CONNECT_STEPS: &[Step<Luat>] = &[
 const MDISCONNECT: Step<Luat> = step(line!("AT+MDISCONNECT"), 9).on(IGNORE);
 const MIPCLOSE: Step<Luat> = step(line!("AT+MIPCLOSE"), 9).then(Luat::closed);
 
-static TEAR_DOWN_STEPS: &[Step<Luat>] =
+const TEAR_DOWN_STEPS: &[Step<Luat>] =
     &[MDISCONNECT, MIPCLOSE, Step::jump(&[Rule(Ok, Goto(REPAIR))])];
 
 /// After `+PDP DEACT` (manual), and after a detachment.
-static REPAIR_STEPS: &[Step<Luat>] = &[
+const REPAIR_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CIPSHUT"), 90).when(|modem, _| modem.released).on(IGNORE),
     step(line!("AT+CFUN=0"), 45).when(|modem, _| modem.released).on(IGNORE),
     step(line!("AT+CFUN=1"), 45).when(|modem, _| modem.released).on(IGNORE).then(|modem, _| {
@@ -217,7 +220,7 @@ static REPAIR_STEPS: &[Step<Luat>] = &[
 ];
 
 /// Defaults are not relied on: sources disagree about them.
-static OPEN_STEPS: &[Step<Luat>] = &[
+const OPEN_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CIPMUX=0"), 9).on(IGNORE),
     // 0: payloads as they are, not as hex digits.
     step(line!("AT+MQTTMODE=0"), 9),
@@ -282,7 +285,7 @@ static OPEN_STEPS: &[Step<Luat>] = &[
 
 /// The connection was refused or never came. The answer may still come, so
 /// this begins with a question that has its own.
-static REFUSED_STEPS: &[Step<Luat>] = &[
+const REFUSED_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CSQ"), 3).marked().info(Luat::signal).on(IGNORE),
     MDISCONNECT,
     MIPCLOSE,
@@ -306,7 +309,7 @@ fn acknowledged(_: &Luat, scope: &Scope<'_>) -> bool {
 
 /// A data phase has no end but its length; without one, 5 s of silence (manual
 /// V1.6.3). Whether these end the other too is not documented.
-static PUBLISH_STEPS: &[Step<Luat>] = &[
+const PUBLISH_STEPS: &[Step<Luat>] = &[
     step(line!("AT+MPUBEX=\"{topic}\",{qos},{retain},{payload.len}"), 24)
         .data(Arg::Payload)
         .gap(6)
@@ -318,20 +321,20 @@ static PUBLISH_STEPS: &[Step<Luat>] = &[
 ];
 
 /// One filter a command; no other form is documented.
-static SUBSCRIBE_STEPS: &[Step<Luat>] =
+const SUBSCRIBE_STEPS: &[Step<Luat>] =
     &[step(line!("AT+MSUB=\"{filter}\",{filter.qos}"), 24).each().awaits(later)];
 
-static UNSUBSCRIBE_STEPS: &[Step<Luat>] =
+const UNSUBSCRIBE_STEPS: &[Step<Luat>] =
     &[step(line!("AT+MUNSUB=\"{filter}\""), 24).each().awaits(later)];
 
 /// The messages that wait in the modem, oldest first. All slots are free then.
-static FETCH_STEPS: &[Step<Luat>] = &[step(line!("AT+MQTTMSGGET"), 9)];
+const FETCH_STEPS: &[Step<Luat>] = &[step(line!("AT+MQTTMSGGET"), 9)];
 
 // ---- the rest ------------------------------------------------------------------------
 
-static DISCONNECT_STEPS: &[Step<Luat>] = &[MDISCONNECT, MIPCLOSE];
+const DISCONNECT_STEPS: &[Step<Luat>] = &[MDISCONNECT, MIPCLOSE];
 
-static STATUS_STEPS: &[Step<Luat>] = &[
+const STATUS_STEPS: &[Step<Luat>] = &[
     IDENTIFY,
     step(line!("AT+CGMM"), 9).info(Luat::model).on(IGNORE),
     step(line!("AT+CPIN?"), 9).info(Luat::cpin).on(&[Rule(Ok, Next)]).then(Luat::no_sim),
@@ -350,7 +353,7 @@ static STATUS_STEPS: &[Step<Luat>] = &[
 
 /// The file's name is made from its content, so one that is there in its full
 /// size is the same content. A file that is missing is answered by 62 or 100.
-static STORE_STEPS: &[Step<Luat>] = &[
+const STORE_STEPS: &[Step<Luat>] = &[
     step(line!("AT+FSFLSIZE=\"{file}\""), 9)
         .info(Luat::file_size)
         .on(IGNORE)
@@ -370,4 +373,4 @@ static STORE_STEPS: &[Step<Luat>] = &[
         .then(Luat::stored),
 ];
 
-static DELETE_STEPS: &[Step<Luat>] = &[step(line!("AT+FSDEL=\"{file}\""), 9)];
+const DELETE_STEPS: &[Step<Luat>] = &[step(line!("AT+FSDEL=\"{file}\""), 9)];

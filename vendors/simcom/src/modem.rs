@@ -6,8 +6,9 @@ use hayes::{
     FileKind, Operation, Verb,
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
-        dialect::{Answer, Dialect, ResultRow, Step, Then, Uncounted, Urc, UrcRow},
+        dialect::{Dialect, ResultRow, Uncounted, Urc, UrcRow},
         line::{Line, Value, unsigned},
+        script::{Answer, Program, Then},
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
@@ -15,10 +16,7 @@ use hayes::{
     },
 };
 
-use crate::{
-    AuthOrder, Family, Settings, codes, lines,
-    scripts::{self, SCRIPTS},
-};
+use crate::{AuthOrder, Family, Settings, codes, lines, scripts};
 
 bitflags! {
     /// What this firmware was found to have.
@@ -430,6 +428,7 @@ impl Dialect for Simcom {
     const LONGEST_DATA: u32 = 10_240;
     const URCS: &'static [UrcRow] = lines::URCS;
     const RESULTS: &'static [ResultRow] = lines::RESULTS;
+    const PROGRAM: &'static Program<Self> = scripts::PROGRAM;
 
     /// `+IP ERROR: Network is already opened` answers `AT+NETOPEN`.
     fn is_information(_: &[u8], name: &[u8]) -> bool {
@@ -446,10 +445,6 @@ impl Dialect for Simcom {
 
     fn uncounted<'a>(line: &Line<'a>) -> Option<Uncounted<'a>> {
         lines::uncounted(line)
-    }
-
-    fn script(&self, script: u8) -> &'static [Step<Self>] {
-        SCRIPTS.get(usize::from(script)).copied().unwrap_or_default()
     }
 
     fn sync(fresh: bool) -> u8 {
@@ -470,15 +465,14 @@ impl Dialect for Simcom {
         }
     }
 
-    fn answer_ms(&self, step: &Step<Self>) -> u32 {
-        let publish = core::ptr::eq(step.line, scripts::PUBLISH_LINE);
-        if publish {
+    fn answer_ms(&self, line: &'static [u8], within_ms: u32) -> u32 {
+        if line == scripts::PUBLISH_LINE {
             // The modem gives up by itself first, and says 17.
             return u32::from(self.settings.publish_timeout)
                 .saturating_add(10)
                 .saturating_mul(1000);
         }
-        step.within_ms
+        within_ms
     }
 
     fn patience_ms(&self, verb: Verb) -> u32 {

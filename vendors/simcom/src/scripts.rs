@@ -4,10 +4,10 @@
 use hayes::{
     at::{
         command::{Arg, Scope},
-        dialect::{
+        script::{
             Answer,
             On::{Cme, Code, Error, Ok, Plain, Silence},
-            Rule, Step,
+            Program, Rule, Step,
             Then::{Fail, Finish, Flush, Goto, Next, Poll, Restarted, Retry},
         },
     },
@@ -39,28 +39,31 @@ pub(crate) const STATUS: u8 = 15;
 pub(crate) const STORE: u8 = 16;
 pub(crate) const DELETE: u8 = 17;
 
-pub(crate) static SCRIPTS: [&[Step<Simcom>]; 18] = [
-    RESYNC_STEPS,
-    SYNC_STEPS,
-    SYNC_WAIT_STEPS,
-    SYNC_FOUND_STEPS,
-    BRING_UP_STEPS,
-    SIM_STEPS,
-    REGISTER_STEPS,
-    BEARER_STEPS,
-    CONNECT_STEPS,
-    RELEASE_STEPS,
-    ACQUIRE_STEPS,
-    PUBLISH_STEPS,
-    SUBSCRIBE_STEPS,
-    UNSUBSCRIBE_STEPS,
-    DISCONNECT_STEPS,
-    STATUS_STEPS,
-    STORE_STEPS,
-    DELETE_STEPS,
-];
+pub(crate) const PROGRAM: &Program<Simcom> = hayes::program!(
+    Simcom,
+    [
+        RESYNC_STEPS,
+        SYNC_STEPS,
+        SYNC_WAIT_STEPS,
+        SYNC_FOUND_STEPS,
+        BRING_UP_STEPS,
+        SIM_STEPS,
+        REGISTER_STEPS,
+        BEARER_STEPS,
+        CONNECT_STEPS,
+        RELEASE_STEPS,
+        ACQUIRE_STEPS,
+        PUBLISH_STEPS,
+        SUBSCRIBE_STEPS,
+        UNSUBSCRIBE_STEPS,
+        DISCONNECT_STEPS,
+        STATUS_STEPS,
+        STORE_STEPS,
+        DELETE_STEPS,
+    ]
+);
 
-const fn step(line: &'static [u8], seconds: u16) -> Step<Simcom> {
+const fn step(line: &'static [u8], seconds: u8) -> Step<Simcom> {
     Step::new(line, seconds)
 }
 
@@ -70,7 +73,7 @@ const IGNORE: &[Rule] = &[Rule(Error, Next)];
 
 /// After an answer that is still owed: a question whose answer cannot be taken
 /// for another. Another mode than the one set below means a restart.
-static RESYNC_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMEE?"), 2)
+const RESYNC_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMEE?"), 2)
     .marked()
     .info(Simcom::cmee)
     .on(FULL_SYNC)
@@ -80,7 +83,7 @@ const FULL_SYNC: &[Rule] = &[Rule(Silence, Goto(SYNC)), Rule(Error, Goto(SYNC))]
 
 /// Three questions without an answer: the modem boots, or a data phase from
 /// before a restart of this host swallows them.
-static SYNC_STEPS: &[Step<Simcom>] = &[
+const SYNC_STEPS: &[Step<Simcom>] = &[
     step(line!("AT"), 1).on(KNOCK),
     step(line!("AT"), 1).on(KNOCK),
     step(line!("AT"), 1).on(&[
@@ -93,13 +96,13 @@ static SYNC_STEPS: &[Step<Simcom>] = &[
 const KNOCK: &[Rule] =
     &[Rule(Ok, Goto(SYNC_FOUND)), Rule(Error, Goto(SYNC_FOUND)), Rule(Silence, Next)];
 
-static SYNC_WAIT_STEPS: &[Step<Simcom>] = &[step(line!("AT"), 1).on(&[
+const SYNC_WAIT_STEPS: &[Step<Simcom>] = &[step(line!("AT"), 1).on(&[
     Rule(Ok, Goto(SYNC_FOUND)),
     Rule(Error, Goto(SYNC_FOUND)),
     Rule(Silence, Retry { pause_ms: 0, tries: 250 }),
 ])];
 
-static SYNC_FOUND_STEPS: &[Step<Simcom>] = &[
+const SYNC_FOUND_STEPS: &[Step<Simcom>] = &[
     step(line!("ATE0"), 3).on(AGAIN),
     step(line!("AT+CMEE=1"), 3).on(AGAIN),
     step(line!("AT+CMEE?"), 3).marked().info(Simcom::cmee).on(AGAIN),
@@ -113,7 +116,7 @@ const AGAIN: &[Rule] = &[
 
 // ---- bring-up --------------------------------------------------------------
 
-static BRING_UP_STEPS: &[Step<Simcom>] = &[
+const BRING_UP_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE),
     step(line!("AT+CGMR"), 9).info(Simcom::firmware).on(IGNORE),
     step(line!("AT+CGDCONT?"), 9)
@@ -123,7 +126,7 @@ static BRING_UP_STEPS: &[Step<Simcom>] = &[
 
 /// Busy and failure are normal in the first seconds (seen on SIM7600G, A7670,
 /// A7608; as words and as 10, 13, 14, 313).
-static SIM_STEPS: &[Step<Simcom>] = &[
+const SIM_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CPIN?"), 9)
         .info(Simcom::cpin)
         .on(&[
@@ -144,7 +147,7 @@ static SIM_STEPS: &[Step<Simcom>] = &[
 
 /// The context is written only if it differs; the bearer of LTE comes up with
 /// the attachment, so a new one needs another attachment.
-static REGISTER_STEPS: &[Step<Simcom>] = &[
+const REGISTER_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGDCONT=1,\"IP\",\"{apn}\""), 9).when(|modem, _| modem.new_apn),
     step(line!("AT+CGAUTH=1,{apn.auth},\"{apn.user}\",\"{apn.password}\""), 9)
         .when(|modem, scope| modem.authenticates(scope, AuthOrder::UserFirst)),
@@ -168,7 +171,7 @@ static REGISTER_STEPS: &[Step<Simcom>] = &[
 
 /// START activates a context by itself (M18 1.2), so a refusal here is not the
 /// end (seen on A7670E: refused, then NETOPEN succeeded).
-static BEARER_STEPS: &[Step<Simcom>] = &[
+const BEARER_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGACT?"), 9).info(Simcom::active).on(IGNORE),
     step(line!("AT+CGACT=1,1"), 150).when(|modem, _| !modem.bearer).on(IGNORE),
     step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
@@ -177,7 +180,7 @@ static BEARER_STEPS: &[Step<Simcom>] = &[
 // ---- connect -------------------------------------------------------------------
 
 /// What an earlier life of this host left behind is torn down first.
-static CONNECT_STEPS: &[Step<Simcom>] = &[
+const CONNECT_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGMM"), 9)
         .info(Simcom::model)
         .on(IGNORE)
@@ -217,10 +220,10 @@ fn unprobed(modem: &Simcom, _: &Scope<'_>) -> bool {
     !modem.features.contains(Features::PROBED)
 }
 
-static RELEASE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMQTTREL={session}"), 120)
+const RELEASE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CMQTTREL={session}"), 120)
     .on(&[Rule(Ok, Goto(ACQUIRE)), Rule(Error, Goto(ACQUIRE))])];
 
-static ACQUIRE_STEPS: &[Step<Simcom>] = &[
+const ACQUIRE_STEPS: &[Step<Simcom>] = &[
     // 19: acquired by an earlier life; release it, once.
     step(line!("AT+CMQTTACCQ={session},\"{client_id}\",{tls}[2|,4]"), 9).then(Simcom::acquired),
     step(line!("AT+CMQTTCFG=\"version\",{session},4"), 9)
@@ -277,7 +280,7 @@ fn with_tls_flag(scope: &Scope<'_>, flag: Arg, value: bool) -> bool {
 /// 14: an operation that nobody waits for any more still runs.
 const BUSY: &[Rule] = &[Rule(Code(14), Retry { pause_ms: 500, tries: 20 })];
 
-static PUBLISH_STEPS: &[Step<Simcom>] = &[
+const PUBLISH_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CMQTTTOPIC={session},{topic.len}"), 9).data(Arg::Topic).on(BUSY),
     // A length of 0 cannot be declared: no PAYLOAD, empty message (M18 3.5).
     step(line!("AT+CMQTTPAYLOAD={session},{payload.len}"), 9)
@@ -288,7 +291,7 @@ static PUBLISH_STEPS: &[Step<Simcom>] = &[
 
 pub(crate) const PUBLISH_LINE: &[u8] = line!("AT+CMQTTPUB={session},{qos},{0}[retain|,{retain}]");
 
-static SUBSCRIBE_STEPS: &[Step<Simcom>] = &[
+const SUBSCRIBE_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CMQTTSUBTOPIC={session},{filter.len},{filter.qos}"), 9)
         .data(Arg::Filter)
         .each()
@@ -302,12 +305,12 @@ static SUBSCRIBE_STEPS: &[Step<Simcom>] = &[
         .on(BUSY),
 ];
 
-static UNSUBSCRIBE_STEPS: &[Step<Simcom>] =
+const UNSUBSCRIBE_STEPS: &[Step<Simcom>] =
     &[step(line!("AT+CMQTTUNSUB={session},{filter.len},0"), 130).data(Arg::Filter).each().on(BUSY)];
 
 // ---- the rest ------------------------------------------------------------------------
 
-static DISCONNECT_STEPS: &[Step<Simcom>] = &[
+const DISCONNECT_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CMQTTDISC={session},60"), 130).on(IGNORE),
     step(line!("AT+CMQTTREL={session}"), 120).on(IGNORE).then(Simcom::released),
     step(line!("AT+CMQTTSTOP"), 120)
@@ -315,7 +318,7 @@ static DISCONNECT_STEPS: &[Step<Simcom>] = &[
         .then(Simcom::stopped),
 ];
 
-static STATUS_STEPS: &[Step<Simcom>] = &[
+const STATUS_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE),
     step(line!("AT+CGMR"), 9).info(Simcom::firmware).on(IGNORE),
     step(line!("AT+CPIN?"), 9).info(Simcom::cpin).on(IGNORE),
@@ -330,7 +333,7 @@ static STATUS_STEPS: &[Step<Simcom>] = &[
 
 /// The file's name is made from its content, so a name that is there is the
 /// same content. A109: at most 3,072 bytes at once, with a pause.
-static STORE_STEPS: &[Step<Simcom>] = &[
+const STORE_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CCERTLIST"), 9)
         .info(Simcom::certificate)
         .when(|_, scope| scope.has(Arg::FileLen)),
@@ -341,4 +344,4 @@ static STORE_STEPS: &[Step<Simcom>] = &[
         .then(Simcom::stored),
 ];
 
-static DELETE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CCERTDELE=\"{file}\""), 9)];
+const DELETE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CCERTDELE=\"{file}\""), 9)];

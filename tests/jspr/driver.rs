@@ -592,6 +592,122 @@ fn an_acceptance_that_is_lost_leaves_no_result_and_the_next_publish_works() {
 }
 
 #[test]
+fn a_part_of_another_message_asked_for_before_the_acceptance_is_not_supplied() {
+    let mut rig = connected();
+    rig.script(|modem, line| {
+        if line.starts_with("PUT messageOriginate ") {
+            modem.say("299 messageOriginateSegment {\"topic_id\":244,\"message_id\":3,\"segment_length\":5,\"segment_start\":0}");
+        }
+        Reply::Usual
+    });
+    rig.publish("RAW", b"abc", ACK).unwrap();
+    assert_eq!(rig.modem.count("PUT messageOriginateSegment"), 1);
+}
+
+#[test]
+fn an_acceptance_with_another_reference_is_not_that_of_this_message() {
+    let mut rig = connected();
+    rig.script(|modem, line| {
+        if line.starts_with("PUT messageOriginate ") {
+            modem.say("200 messageOriginate {\"topic_id\":244,\"request_reference\":99,\"message_id\":77,\"message_response\":\"message_accepted\"}");
+            modem.say("200 messageOriginate {\"topic_id\":247,\"request_reference\":1,\"message_id\":78,\"message_response\":\"message_accepted\"}");
+        }
+        Reply::Usual
+    });
+    assert_eq!(rig.publish("RAW", b"x", ACK), Ok(()));
+}
+
+/// Runs a publish of 3,000 bytes to the middle of the line with its second
+/// part.
+fn half_a_part_sent(rig: &mut Rig, operation: &Operation<'_>) {
+    rig.slice = 1_000;
+    rig.driver.start(operation, rig.time()).unwrap();
+    while rig.modem.count("PUT messageOriginateSegment") == 0 {
+        if !rig.exchange(Some(operation)) {
+            rig.advance(u64::MAX);
+        }
+    }
+    rig.advance(u64::MAX);
+    while !rig.exchange(Some(operation))
+        || rig.driver.transmit(Some(operation), rig.time()).is_none()
+    {
+        rig.advance(u64::MAX);
+    }
+    rig.exchange(Some(operation));
+    rig.exchange(Some(operation));
+}
+
+#[test]
+fn a_message_that_ends_while_a_part_goes_out_leaves_no_half_line() {
+    for lines in [
+        vec![
+            "299 messageOriginateStatus {\"topic_id\":244,\"message_id\":4,\"final_mo_status\":\"mo_ack_received\"}",
+        ],
+        vec![
+            "299 operationalState {\"state\":\"inactive\",\"reason\":0}",
+            "299 messageOriginateStatus {\"topic_id\":244,\"message_id\":4,\"final_mo_status\":\"message_expired\"}",
+        ],
+    ] {
+        let mut rig = connected();
+        let sent = payload(3_000);
+        let publish = Publish::new("RAW", &sent).unwrap().qos(ACK);
+        let operation = Operation::Publish(&publish);
+        half_a_part_sent(&mut rig, &operation);
+        rig.modem.messages.values_mut().for_each(|message| message.ended = true);
+        for line in lines {
+            rig.driver.receive(format!("{line}\r").as_bytes(), rig.time());
+        }
+        assert!(rig.driver.outcome().is_some());
+        rig.connect().unwrap();
+        assert_eq!(rig.publish("RAW", b"next", ACK), Ok(()), "{:#?}", rig.modem.lines);
+        assert_eq!(rig.modem.published(), [(244, b"next".to_vec())]);
+    }
+}
+
+#[test]
+fn a_part_wanted_again_is_sent_to_its_end_before_the_message_counts_as_handed_over() {
+    let mut rig = connected();
+    rig.modem.status = None;
+    let publish = Publish::new("RAW", b"abc").unwrap();
+    let operation = Operation::Publish(&publish);
+    rig.driver.start(&operation, rig.time()).unwrap();
+    while rig.modem.count("PUT messageOriginateSegment") == 0 {
+        if !rig.exchange(Some(&operation)) {
+            rig.advance(u64::MAX);
+        }
+    }
+    rig.advance(u64::MAX);
+    while rig.exchange(Some(&operation)) {}
+    let acknowledged = rig.now;
+    rig.now += 95;
+    rig.driver.receive(b"299 messageOriginateSegment {\"topic_id\":244,\"message_id\":4,\"segment_length\":5,\"segment_start\":0}\r", rig.time());
+    assert!(rig.driver.transmit(Some(&operation), rig.time()).is_some());
+    rig.driver.sent(10);
+    rig.now = acknowledged + 200;
+    rig.driver.tick(rig.time());
+    assert_eq!(rig.driver.outcome(), None);
+}
+
+#[test]
+fn a_dropped_message_of_which_nothing_more_is_heard_holds_up_the_next_one_for_5_s() {
+    let mut rig = connected();
+    rig.modem.status = None;
+    rig.modem.cancelled = None;
+    let publish = Publish::new("RAW", b"x").unwrap().qos(ACK);
+    rig.run_and_drop(&Operation::Publish(&publish), 12, false);
+    rig.script(|modem, line| {
+        if line.starts_with("PUT messageOriginateStatus") {
+            modem.messages.values_mut().for_each(|message| message.ended = true);
+            modem.status = Some(("mo_ack_received", 10));
+        }
+        Reply::Usual
+    });
+    let before = rig.now;
+    assert_eq!(rig.publish("RAW", b"y", ACK), Ok(()));
+    assert!((5_000..6_000).contains(&(rig.now - before)), "{}", rig.now - before);
+}
+
+#[test]
 fn references_go_round_from_1_to_100() {
     let mut rig = connected();
     for round in 1..=205_u32 {
@@ -784,6 +900,9 @@ fn a_restart_that_nobody_heard_is_found_out() {
     assert_eq!(rig.driver.link(), LinkState::Lost(Loss::Restart));
     rig.connect().unwrap();
     assert_eq!(rig.publish("RAW", b"x", ACK), Ok(()));
+    rig.modem.selected = false;
+    assert_eq!(rig.run(&Operation::Status), Err(Error::Restarted));
+    assert_eq!(rig.connect(), Ok(()));
 }
 
 #[test]

@@ -358,7 +358,7 @@ impl<const INBOX: usize> Control<INBOX> {
                 run.plan = self.bring_up();
             }
             Operation::BringUp(_) => run.plan = self.bring_up(),
-            Operation::Status if self.ready && self.outbound.is_none() => run.plan = STATUS,
+            Operation::Status if self.ready && !self.is_busy() => run.plan = STATUS,
             Operation::Disconnect => {
                 self.modem.unsubscribe_all();
                 self.link = LinkState::Idle;
@@ -456,11 +456,16 @@ impl<const INBOX: usize> Control<INBOX> {
         Some((outbound.topic, id))
     }
 
+    /// Whether the modem has a message. One of which it is not known whether it
+    /// was accepted is cancelled if that turns out, and holds up nothing.
+    fn is_busy(&self) -> bool {
+        self.outbound.as_ref().is_some_and(|out| out.id.is_some())
+    }
+
     /// Takes the next step of an operation; `false` if it has to wait.
     fn go_on(&mut self, run: Run, operation: Option<&Operation<'_>>) -> bool {
         let waits = matches!(run.verb, Verb::Publish) || !run.plan.is_empty();
-        let busy = self.outbound.as_ref().is_some_and(|out| out.id.is_some());
-        if run.asked || (waits && busy) {
+        if run.asked || (waits && self.is_busy()) {
             return false;
         }
         if waits && self.sync != Sync::Done {
@@ -514,8 +519,7 @@ impl<const INBOX: usize> Control<INBOX> {
     }
 
     fn originate(&mut self, run: Run, payload: &[u8], qos: QoS) -> bool {
-        let hold = run.hold.unwrap_or(self.modem.settled).max(self.modem.settled);
-        if self.now < hold {
+        if self.now < run.hold.unwrap_or(self.modem.settled) {
             return false;
         }
         self.reference = self.reference.checked_rem(REFERENCES).unwrap_or_default().wrapping_add(1);
@@ -715,8 +719,6 @@ impl<const INBOX: usize> Control<INBOX> {
             self.sync = Sync::Done;
             self.refused = None;
             self.sync_until = None;
-            // The acceptance of a message would have come by now.
-            self.outbound.take_if(|out| out.id.is_none());
         }
         self.exchange = None;
         self.check_state();
@@ -838,7 +840,7 @@ impl<const INBOX: usize> Control<INBOX> {
         let message = self.outbound.as_ref().and_then(|out| out.until);
         let handed_over = self.outbound.as_ref().and_then(|out| out.handed_over);
         let waits = self.run.filter(|run| run.verb == Verb::Publish && !run.asked);
-        let hold = waits.and_then(|run| run.hold.max(Some(self.modem.settled)));
+        let hold = waits.map(|run| run.hold.unwrap_or(self.modem.settled));
         let hold = hold.filter(|at| *at > self.now);
         [answer, message, handed_over, self.flushed, hold].into_iter().flatten().min()
     }

@@ -42,9 +42,10 @@
 //!
 //! With QoS 0 that the modem has all of the message ([`Assurance::HandedOver`]).
 //! If it gives it up later, [`Event::Undelivered`] has its reason; if it does
-//! not know, [`Event::Unknown`] says so. The payload is not lent any more then:
-//! should the modem ask for a part once more, which none was seen to do, the
-//! message is cancelled.
+//! not know, [`Event::Unknown`] says so. Parts that the modem asks for twice are
+//! supplied twice, up to 100 ms after it had everything; then the payload is
+//! not lent any more, and should the modem ask for a part as late as that,
+//! which none was seen to do, the message is cancelled.
 //!
 //! With QoS 1 that the network has it ([`Assurance::NetworkAck`]), not the
 //! receiver. Whoever repeats a publish that failed with [`Error::NoResult`] may

@@ -125,8 +125,10 @@ enum Sending {
 }
 
 /// A 9704 without transport and clock, see [`hayes::Machine`]. `LINE` is the
-/// longest line that can be read in bytes: 2,304 and more, 4,096 for a modem
-/// with 25 topics. `INBOX` is the bytes for messages and events that wait.
+/// longest line that can be read in bytes: 2,304 and more, 4,400 for a modem
+/// with 25 topics of the longest names. `INBOX` is the bytes for messages and
+/// events that wait; a message that is announced as longer is dropped, and
+/// told as [`Event::Dropped`].
 #[derive(Debug)]
 pub struct Machine<const LINE: usize, const INBOX: usize> {
     reader: Reader<LINE>,

@@ -50,6 +50,7 @@ pub mod cloud;
 mod decoder;
 mod economics;
 mod encoder;
+mod ids;
 mod session;
 
 pub use decoder::{Decoder, Heading, Part, Violation};

@@ -18,11 +18,11 @@ use super::{
     Settings,
     decoder::{Decoder, Heading, Part, Violation, kind},
     encoder,
+    ids::Ids,
 };
 
-/// How many messages may be under way from the broker at once, and how many
-/// acknowledgements may wait for the writer. Mosquitto has 20 under way.
-const WINDOW: usize = 32;
+/// How many runs of acknowledgements may wait for the writer.
+const ACKS: usize = 32;
 /// How many publishes with an unknown outcome are remembered.
 const UNFINISHED: usize = 4;
 /// Small pieces go out together.
@@ -48,9 +48,10 @@ struct Talk<const INBOX: usize> {
     run: Option<Run>,
     outcome: Option<Result<(), Error>>,
     out: Out,
-    acks: Deque<[u8; 4], WINDOW>,
-    /// Messages with QoS 2 that were taken and not released yet.
-    taken: Vec<u16, WINDOW>,
+    acks: Deque<Acks, ACKS>,
+    /// Messages with QoS 2 that were taken and not released yet. Mosquitto
+    /// 2.0.11 has a whole queue under way at once, whatever its window.
+    taken: Ids,
     /// The one that is being received, once its identifier is known.
     heading: Option<(Heading, u16)>,
     unfinished: Vec<Unfinished, UNFINISHED>,
@@ -98,6 +99,15 @@ struct Unfinished {
     stage: Stage,
 }
 
+/// Acknowledgements of one kind that are due, with identifiers in a row.
+#[derive(Clone, Copy, Debug)]
+struct Acks {
+    kind: u8,
+    flags: u8,
+    first: u16,
+    last: u16,
+}
+
 /// What goes out now.
 #[derive(Clone)]
 struct Out {
@@ -141,7 +151,7 @@ impl<const INBOX: usize> Machine<INBOX> {
                 outcome: None,
                 out: Out::new(),
                 acks: Deque::new(),
-                taken: Vec::new(),
+                taken: Ids::NONE,
                 heading: None,
                 unfinished: Vec::new(),
                 last_id: 0,
@@ -581,8 +591,14 @@ impl<const INBOX: usize> Talk<INBOX> {
             self.ping = Ping::Awaited(self.patience(now));
         }
         while self.out.gather.len() <= GATHER.saturating_sub(4) {
-            let Some(ack) = self.acks.pop_front() else { break };
+            let Some(due) = self.acks.front_mut() else { break };
+            let ack = encoder::short(due.kind, due.flags, due.first);
             let _ = self.out.gather.extend_from_slice(&ack);
+            if due.first == due.last {
+                self.acks.pop_front();
+            } else {
+                due.first = due.first.wrapping_add(1);
+            }
         }
     }
 
@@ -620,7 +636,7 @@ impl<const INBOX: usize> Talk<INBOX> {
             Part::Id(id) => {
                 if let Some((heading, slot)) = &mut self.heading {
                     *slot = id;
-                    if heading.qos == 2 && self.taken.contains(&id) {
+                    if heading.qos == 2 && self.taken.contains(id) {
                         // Taken before; its PUBREC was lost (4.3.3).
                         self.inbox.discard(0);
                     }
@@ -636,8 +652,8 @@ impl<const INBOX: usize> Talk<INBOX> {
     fn message(&mut self) -> Result<(), Violation> {
         let Some((heading, id)) = self.heading.take() else { return Ok(()) };
         if self.inbox.is_open(0) {
-            if heading.qos == 2 {
-                self.taken.push(id).map_err(|_| Violation::Window)?;
+            if heading.qos == 2 && !self.taken.insert(id) {
+                return Err(Violation::Window);
             }
             self.inbox.end(0);
         }
@@ -648,8 +664,16 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
     }
 
+    /// An acknowledgement is due. Only those of one kind have an order (4.6).
     fn answer(&mut self, kind: u8, flags: u8, id: u16) -> Result<(), Violation> {
-        self.acks.push_back(encoder::short(kind, flags, id)).map_err(|_| Violation::Window)
+        if let Some(due) = self.acks.iter_mut().rev().find(|due| due.kind == kind) {
+            if due.last.checked_add(1) == Some(id) {
+                due.last = id;
+                return Ok(());
+            }
+        }
+        let due = Acks { kind, flags, first: id, last: id };
+        self.acks.push_back(due).map_err(|_| Violation::Window)
     }
 
     fn packet(&mut self, kind: u8, body: &[u8], now: Instant) -> Result<(), Violation> {
@@ -676,7 +700,7 @@ impl<const INBOX: usize> Talk<INBOX> {
                 self.acknowledged(kind, id);
             }
             kind::PUBREL => {
-                self.taken.retain(|taken| *taken != id);
+                self.taken.remove(id);
                 return self.answer(kind::PUBCOMP, 0, id);
             }
             kind::SUBACK => return self.suback(id, codes),
@@ -760,7 +784,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         self.session = if present { Session::Resumed } else { Session::New };
         if !present {
             self.unfinished.retain(|one| one.stage == Stage::Done);
-            self.taken.clear();
+            self.taken = Ids::NONE;
         }
         self.link = LinkState::Connected;
         self.ping = self.next_ping(now);

@@ -11,6 +11,7 @@ use std::{
     net::TcpListener as StdListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    slice,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, AtomicUsize, Ordering},
@@ -625,8 +626,8 @@ fn several_filters_overlap_and_are_given_up_one_by_one() {
         let sent = ("a/b".to_owned(), b"x".to_vec());
         let end = ("z".to_owned(), b"end".to_vec());
         for unsubscribed in ["a/+", "a/b", "a/#"] {
-            peer.publish(ExactlyOnce, false, &[sent.clone()]).await;
-            peer.publish(ExactlyOnce, false, &[end.clone()]).await;
+            peer.publish(ExactlyOnce, false, slice::from_ref(&sent)).await;
+            peer.publish(ExactlyOnce, false, slice::from_ref(&end)).await;
             let mut copies = 0;
             loop {
                 let heard = message(&mut modem).await;
@@ -640,7 +641,7 @@ fn several_filters_overlap_and_are_given_up_one_by_one() {
             modem.unsubscribe(unsubscribed).await.unwrap();
         }
         peer.publish(ExactlyOnce, false, &[sent]).await;
-        peer.publish(ExactlyOnce, false, &[end.clone()]).await;
+        peer.publish(ExactlyOnce, false, slice::from_ref(&end)).await;
         assert_eq!(message(&mut modem).await, end);
     });
 }

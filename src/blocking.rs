@@ -101,8 +101,10 @@ where
         &mut self,
         options: &ConnectOptions<'_>,
     ) -> Result<Session, ClientError<T::Error>> {
-        for (kind, content) in options.files() {
-            self.store(kind, content)?;
+        if cfg!(feature = "tls") {
+            for (kind, content) in options.files() {
+                self.store(kind, content)?;
+            }
         }
         self.run(&Operation::Connect(options))?;
         Ok(self.machine.session())

@@ -434,8 +434,10 @@ where
         &mut self,
         options: &ConnectOptions<'_>,
     ) -> Result<Session, ClientError<R::Error>> {
-        for (kind, content) in options.files() {
-            self.store(kind, content).await?;
+        if cfg!(feature = "tls") {
+            for (kind, content) in options.files() {
+                self.store(kind, content).await?;
+            }
         }
         self.run(&Operation::Connect(options)).await?;
         Ok(self.machine.session())

@@ -421,6 +421,9 @@ impl<'a> Scope<'a> {
 
     fn tls(&self, arg: Arg) -> Field<'a> {
         let Operation::Connect(options) = self.operation else { return Field::Absent };
+        if !cfg!(feature = "tls") {
+            return Field::Absent;
+        }
         let Some(tls) = &options.tls else { return Field::Absent };
         match arg {
             Arg::Ca => file_name(FileKind::Ca, tls.ca),
@@ -487,6 +490,9 @@ impl<'a> Scope<'a> {
     }
 
     fn file(&self, arg: Arg) -> Field<'a> {
+        if !cfg!(feature = "tls") {
+            return Field::Absent;
+        }
         match (self.operation, arg) {
             (Operation::Delete(name), Arg::File) => Field::Bytes(name.as_bytes()),
             (Operation::Store(file), Arg::File) => file_name(file.kind, Some(file.content)),
@@ -680,23 +686,24 @@ const NUMBERED: [Arg; ARGS.len()] = {
 
 /// Prints `number` to the front of `out`; how long it is.
 fn decimal(out: &mut [u8; SCRATCH], number: u32) -> usize {
-    let mut rest = number;
     let mut len = 0_usize;
-    loop {
-        out.copy_within(0..len, 1);
-        let digit = u8::try_from(rest % 10).unwrap_or(0);
-        if let Some(first) = out.first_mut() {
-            *first = digit.wrapping_add(b'0');
+    let mut unit = 1_000_000_000_u32;
+    while let Some(leading) = number.checked_div(unit) {
+        if leading > 0 || unit == 1 {
+            if let Some(slot) = out.get_mut(len) {
+                *slot = u8::try_from(leading % 10).unwrap_or(0).wrapping_add(b'0');
+            }
+            len = len.saturating_add(1);
         }
-        len = len.saturating_add(1);
-        rest /= 10;
-        if rest == 0 {
-            return len;
-        }
+        unit /= 10;
     }
+    len
 }
 
 fn print_name(out: &mut [u8; SCRATCH], kind: FileKind, hash: u64) -> usize {
+    if !cfg!(feature = "tls") {
+        return 0;
+    }
     let stem: &[u8] = match kind {
         FileKind::Ca => b"ca-",
         FileKind::Cert => b"cert-",

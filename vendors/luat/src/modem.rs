@@ -148,8 +148,8 @@ impl Luat {
         self.wanted_access.is_some()
     }
 
-    pub(crate) fn offers(&self, scope: &Scope<'_>, suite: CipherSuite) -> bool {
-        scope.has(Arg::Tls) && self.settings.cipher_suite == Some(suite)
+    pub(crate) fn offers(&self, suite: CipherSuite) -> bool {
+        self.settings.cipher_suite == Some(suite)
     }
 
     /// Whether a payload goes out counted. The length of MPUBEX is 1 at least.
@@ -580,8 +580,11 @@ impl Dialect for Luat {
 
     fn capabilities(&self) -> Capabilities {
         let mut able = Capabilities::all().difference(Capabilities::SECOND_SESSION);
-        if !self.tls {
+        if !self.tls || !cfg!(feature = "tls") {
             able.remove(Capabilities::TLS);
+        }
+        if !cfg!(feature = "tls") {
+            able.remove(Capabilities::FILES);
         }
         if !self.counts || self.settings.publishing == Publishing::Escaped {
             able.remove(Capabilities::BINARY_PAYLOAD);
@@ -669,7 +672,9 @@ impl Dialect for Luat {
                 Error::Pin("its PUK or another code")
             }
             ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.status().registration),
-            ("+SSLCFG", _) => Error::Unsupported(Feature::Setting(quoted(line))),
+            ("+SSLCFG", _) if cfg!(feature = "tls") => {
+                Error::Unsupported(Feature::Setting(quoted(line)))
+            }
             _ => Self::refusal(command, code).into(),
         };
         // Whatever the reason, this modem has no connection then.
@@ -787,6 +792,9 @@ fn check_connect(scope: &Scope<'_>) -> Result<(), Error> {
 
 /// 1 to 64 characters (manual) that cannot leave their quotes.
 fn check_file_name(name: &[u8]) -> Result<(), Error> {
+    if !cfg!(feature = "tls") {
+        return Ok(());
+    }
     if name.is_empty() {
         return Err(problem(FieldName::FileName, Problem::Empty));
     }

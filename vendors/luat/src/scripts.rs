@@ -43,6 +43,8 @@ pub(crate) const STATUS: u8 = 17;
 pub(crate) const STORE: u8 = 18;
 pub(crate) const DELETE: u8 = 19;
 pub(crate) const FETCH: u8 = 20;
+const SECURE: u8 = 21;
+const START: u8 = 22;
 
 pub(crate) const PROGRAM: &Program<Luat> = hayes::program!(
     Luat,
@@ -68,6 +70,8 @@ pub(crate) const PROGRAM: &Program<Luat> = hayes::program!(
         STORE_STEPS,
         DELETE_STEPS,
         FETCH_STEPS,
+        SECURE_STEPS,
+        START_STEPS,
     ]
 );
 
@@ -225,35 +229,40 @@ const OPEN_STEPS: &[Step<Luat>] = &[
     // 0: payloads as they are, not as hex digits.
     step(line!("AT+MQTTMODE=0"), 9),
     step(line!("AT+MQTTMSGSET={0}"), 9),
-    // TLS: context 88 is MQTT's. Every answer counts, so that no setting is
-    // missing from a connection that was to be verified.
+    Step::jump(&[Rule(Ok, Goto(SECURE))]).when(with_tls),
+    Step::jump(&[Rule(Ok, Goto(START))]),
+];
+
+/// Context 88 is MQTT's. Every answer counts, so that no setting is missing
+/// from a connection that was to be verified.
+const SECURE_STEPS: &[Step<Luat>] = if_tls(&[
     // 3 TLS 1.2, 4 any.
-    step(line!("AT+SSLCFG=\"sslversion\",88,3"), 9)
-        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, false)),
-    step(line!("AT+SSLCFG=\"sslversion\",88,4"), 9)
-        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, true)),
+    step(line!("AT+SSLCFG=\"sslversion\",88,3"), 9).when(|_, scope| !scope.has(Arg::AnyVersion)),
+    step(line!("AT+SSLCFG=\"sslversion\",88,4"), 9).when(|_, scope| scope.has(Arg::AnyVersion)),
     step(line!("AT+SSLCFG=\"ciphersuite\",88,0XFFFF"), 9)
-        .when(|modem, scope| modem.offers(scope, CipherSuite::All)),
+        .when(|modem, _| modem.offers(CipherSuite::All)),
     step(line!("AT+SSLCFG=\"ciphersuite\",88,0X002F"), 9)
-        .when(|modem, scope| modem.offers(scope, CipherSuite::RsaAes128CbcSha)),
+        .when(|modem, _| modem.offers(CipherSuite::RsaAes128CbcSha)),
     step(line!("AT+SSLCFG=\"ciphersuite\",88,0X0035"), 9)
-        .when(|modem, scope| modem.offers(scope, CipherSuite::RsaAes256CbcSha)),
+        .when(|modem, _| modem.offers(CipherSuite::RsaAes256CbcSha)),
     step(line!("AT+SSLCFG=\"ciphersuite\",88,0X003D"), 9)
-        .when(|modem, scope| modem.offers(scope, CipherSuite::RsaAes256CbcSha256)),
+        .when(|modem, _| modem.offers(CipherSuite::RsaAes256CbcSha256)),
     step(line!("AT+SSLCFG=\"cacert\",88,\"{ca}\""), 9).when(|_, scope| scope.has(Arg::Ca)),
     step(line!("AT+SSLCFG=\"clientcert\",88,\"{cert}\""), 9).when(|_, scope| scope.has(Arg::Cert)),
     step(line!("AT+SSLCFG=\"clientkey\",88,\"{key}\""), 9).when(|_, scope| scope.has(Arg::Key)),
-    step(line!("AT+SSLCFG=\"seclevel\",88,{2}"), 9).when(with_tls),
+    step(line!("AT+SSLCFG=\"seclevel\",88,{2}"), 9),
     step(line!("AT+SSLCFG=\"hostname\",88,\"{host}\""), 9).when(|_, scope| scope.has(Arg::Sni)),
     // Erases it; before V1161 there is nothing to erase.
-    step(line!("AT+SSLCFG=\"hostname\",88,"), 9)
-        .when(|_, scope| with_tls_flag(scope, Arg::Sni, false))
-        .on(IGNORE),
+    step(line!("AT+SSLCFG=\"hostname\",88,"), 9).when(|_, scope| !scope.has(Arg::Sni)).on(IGNORE),
     step(line!("AT+SSLCFG=\"ignorelocaltime\",88,1"), 9)
-        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, false)),
+        .when(|_, scope| !scope.has(Arg::CheckClock)),
     step(line!("AT+SSLCFG=\"ignorelocaltime\",88,0"), 9)
-        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, true)),
-    step(line!("AT+SSLCFG=\"negotiatetimeout\",88,60"), 9).when(with_tls),
+        .when(|_, scope| scope.has(Arg::CheckClock)),
+    step(line!("AT+SSLCFG=\"negotiatetimeout\",88,60"), 9),
+    Step::jump(&[Rule(Ok, Goto(START))]),
+]);
+
+const START_STEPS: &[Step<Luat>] = &[
     // 765: some firmware refuses the empty user name (reported).
     step(
         line!(
@@ -296,8 +305,9 @@ fn with_tls(_: &Luat, scope: &Scope<'_>) -> bool {
     scope.has(Arg::Tls)
 }
 
-fn with_tls_flag(scope: &Scope<'_>, flag: Arg, value: bool) -> bool {
-    scope.has(Arg::Tls) && scope.has(flag) == value
+/// Steps that nothing leads to without TLS.
+const fn if_tls(steps: &'static [Step<Luat>]) -> &'static [Step<Luat>] {
+    if cfg!(feature = "tls") { steps } else { &[] }
 }
 
 // ---- publish, subscribe ------------------------------------------------------------
@@ -353,7 +363,7 @@ const STATUS_STEPS: &[Step<Luat>] = &[
 
 /// The file's name is made from its content, so one that is there in its full
 /// size is the same content. A file that is missing is answered by 62 or 100.
-const STORE_STEPS: &[Step<Luat>] = &[
+const STORE_STEPS: &[Step<Luat>] = if_tls(&[
     step(line!("AT+FSFLSIZE=\"{file}\""), 9)
         .info(Luat::file_size)
         .on(IGNORE)
@@ -371,6 +381,6 @@ const STORE_STEPS: &[Step<Luat>] = &[
         .info(Luat::file_size)
         .when(|modem, _| modem.misses_file())
         .then(Luat::stored),
-];
+]);
 
-const DELETE_STEPS: &[Step<Luat>] = &[step(line!("AT+FSDEL=\"{file}\""), 9)];
+const DELETE_STEPS: &[Step<Luat>] = if_tls(&[step(line!("AT+FSDEL=\"{file}\""), 9)]);

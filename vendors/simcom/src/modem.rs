@@ -372,6 +372,19 @@ impl Simcom {
         if ok { Then::Next } else { Then::Fail }
     }
 
+    fn begin_with_files(&mut self, scope: &Scope<'_>) {
+        self.file = match scope.field(Arg::File) {
+            Field::FileName(kind, hash) => Some((kind, hash)),
+            _ => None,
+        };
+        self.auth_mode = match (scope.has(Arg::Verify), scope.has(Arg::Cert)) {
+            (false, false) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+            (false, true) => 3,
+        };
+    }
+
     fn refusal(&self, command: &'static str, code: Code) -> Refusal {
         let row = match code {
             Code::Vendor(number) => codes::CODES.iter().find(|row| row.code == number),
@@ -492,7 +505,10 @@ impl Dialect for Simcom {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let all = Capabilities::all().difference(Capabilities::WILL_RETAIN);
+        let mut all = Capabilities::all().difference(Capabilities::WILL_RETAIN);
+        if !cfg!(feature = "tls") {
+            all.remove(Capabilities::TLS.union(Capabilities::FILES));
+        }
         if self.features.contains(Features::PROBED) && !self.features.contains(Features::BINARY) {
             return all.difference(Capabilities::BINARY_PAYLOAD);
         }
@@ -549,16 +565,9 @@ impl Dialect for Simcom {
         self.session = scope.session;
         self.reacquired = false;
         self.found_file = false;
-        self.file = match scope.field(Arg::File) {
-            Field::FileName(kind, hash) => Some((kind, hash)),
-            _ => None,
-        };
-        self.auth_mode = match (scope.has(Arg::Verify), scope.has(Arg::Cert)) {
-            (false, false) => 0,
-            (true, false) => 1,
-            (true, true) => 2,
-            (false, true) => 3,
-        };
+        if cfg!(feature = "tls") {
+            self.begin_with_files(scope);
+        }
         if let Operation::BringUp(_) = scope.operation {
             self.has_pin = scope.has(Arg::Pin);
             self.new_apn = scope.has(Arg::Apn);
@@ -583,7 +592,7 @@ impl Dialect for Simcom {
                 let state = self.status().registration;
                 return (Error::NotRegistered(state), None);
             }
-            ("+CSSLCFG", _) => {
+            ("+CSSLCFG", _) if cfg!(feature = "tls") => {
                 return (Error::Unsupported(Feature::Setting(quoted(line))), None);
             }
             _ => {}
@@ -651,6 +660,9 @@ fn problem(field: FieldName, problem: Problem) -> Error {
 /// 5 to 55 characters (the narrowest of the manuals) that end in `.pem` or
 /// `.der` and cannot leave their quotes.
 fn check_file_name(name: &[u8]) -> Result<(), Error> {
+    if !cfg!(feature = "tls") {
+        return Ok(());
+    }
     FieldError::at_most(FieldName::FileName, 55, name.len())?;
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"._-".contains(b);
     if let Some(byte) = name.iter().copied().find(|b| !plain(b)) {

@@ -38,6 +38,8 @@ pub(crate) const DISCONNECT: u8 = 14;
 pub(crate) const STATUS: u8 = 15;
 pub(crate) const STORE: u8 = 16;
 pub(crate) const DELETE: u8 = 17;
+const SECURE: u8 = 18;
+const OPEN: u8 = 19;
 
 pub(crate) const PROGRAM: &Program<Simcom> = hayes::program!(
     Simcom,
@@ -60,6 +62,8 @@ pub(crate) const PROGRAM: &Program<Simcom> = hayes::program!(
         STATUS_STEPS,
         STORE_STEPS,
         DELETE_STEPS,
+        SECURE_STEPS,
+        OPEN_STEPS,
     ]
 );
 
@@ -233,23 +237,31 @@ const ACQUIRE_STEPS: &[Step<Simcom>] = &[
         modem.features.set(Features::BINARY, answer == Answer::Ok);
         if answer == Answer::Silence { Fail } else { Next }
     }),
+    Step::jump(&[Rule(Ok, Goto(SECURE))]).when(with_tls),
+    Step::jump(&[Rule(Ok, Goto(OPEN))]),
+];
+
+const SECURE_STEPS: &[Step<Simcom>] = if_tls(&[
     // 3 TLS 1.2, 4 all (A300 10.2.12).
     step(line!("AT+CSSLCFG=\"sslversion\",{1},3"), 120)
-        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, false)),
-    step(line!("AT+CSSLCFG=\"sslversion\",{1},4"), 120)
-        .when(|_, scope| with_tls_flag(scope, Arg::AnyVersion, true)),
-    step(line!("AT+CSSLCFG=\"authmode\",{1},{3}"), 120).when(with_tls),
+        .when(|_, scope| !scope.has(Arg::AnyVersion)),
+    step(line!("AT+CSSLCFG=\"sslversion\",{1},4"), 120).when(|_, scope| scope.has(Arg::AnyVersion)),
+    step(line!("AT+CSSLCFG=\"authmode\",{1},{3}"), 120),
     step(line!("AT+CSSLCFG=\"ignorelocaltime\",{1},1"), 120)
-        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, false)),
+        .when(|_, scope| !scope.has(Arg::CheckClock)),
     step(line!("AT+CSSLCFG=\"ignorelocaltime\",{1},0"), 120)
-        .when(|_, scope| with_tls_flag(scope, Arg::CheckClock, true)),
-    step(line!("AT+CSSLCFG=\"negotiatetime\",{1},120"), 120).when(with_tls),
+        .when(|_, scope| scope.has(Arg::CheckClock)),
+    step(line!("AT+CSSLCFG=\"negotiatetime\",{1},120"), 120),
     step(line!("AT+CSSLCFG=\"cacert\",{1},\"{ca}\""), 120).when(|_, scope| scope.has(Arg::Ca)),
     step(line!("AT+CSSLCFG=\"clientcert\",{1},\"{cert}\""), 120)
         .when(|_, scope| scope.has(Arg::Cert)),
     step(line!("AT+CSSLCFG=\"clientkey\",{1},\"{key}\""), 120).when(|_, scope| scope.has(Arg::Key)),
     step(line!("AT+CSSLCFG=\"enableSNI\",{1},1"), 120).when(|_, scope| scope.has(Arg::Sni)),
-    step(line!("AT+CMQTTSSLCFG={session},{1}"), 9).when(with_tls),
+    step(line!("AT+CMQTTSSLCFG={session},{1}"), 9),
+    Step::jump(&[Rule(Ok, Goto(OPEN))]),
+]);
+
+const OPEN_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CMQTTWILLTOPIC={session},{will.topic.len}"), 9)
         .data(Arg::WillTopic)
         .when(|_, scope| scope.has(Arg::WillTopic)),
@@ -271,8 +283,9 @@ fn with_tls(_: &Simcom, scope: &Scope<'_>) -> bool {
     scope.has(Arg::Tls)
 }
 
-fn with_tls_flag(scope: &Scope<'_>, flag: Arg, value: bool) -> bool {
-    scope.has(Arg::Tls) && scope.has(flag) == value
+/// Steps that nothing leads to without TLS.
+const fn if_tls(steps: &'static [Step<Simcom>]) -> &'static [Step<Simcom>] {
+    if cfg!(feature = "tls") { steps } else { &[] }
 }
 
 // ---- publish, subscribe ------------------------------------------------------------
@@ -333,7 +346,7 @@ const STATUS_STEPS: &[Step<Simcom>] = &[
 
 /// The file's name is made from its content, so a name that is there is the
 /// same content. A109: at most 3,072 bytes at once, with a pause.
-const STORE_STEPS: &[Step<Simcom>] = &[
+const STORE_STEPS: &[Step<Simcom>] = if_tls(&[
     step(line!("AT+CCERTLIST"), 9)
         .info(Simcom::certificate)
         .when(|_, scope| scope.has(Arg::FileLen)),
@@ -342,6 +355,6 @@ const STORE_STEPS: &[Step<Simcom>] = &[
         .slices(3_072)
         .when(|modem, scope| scope.has(Arg::FileLen) && !modem.found_file)
         .then(Simcom::stored),
-];
+]);
 
-const DELETE_STEPS: &[Step<Simcom>] = &[step(line!("AT+CCERTDELE=\"{file}\""), 9)];
+const DELETE_STEPS: &[Step<Simcom>] = if_tls(&[step(line!("AT+CCERTDELE=\"{file}\""), 9)]);

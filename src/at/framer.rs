@@ -330,16 +330,19 @@ impl<const N: usize> Framer<N> {
         true
     }
 
-    /// Drops an eighth of the buffer behind its first half.
+    /// Drops the second quarter of a full buffer. Quarter by quarter, which
+    /// needs no memory to be moved over itself.
     fn clip(&mut self) {
-        let (from, gap) = (N / 2, N / 8);
-        let to = from.saturating_add(gap);
-        let end = self.line.len();
-        if to <= end {
-            self.line.copy_within(to..end, from);
-            self.line.truncate(end.saturating_sub(gap));
-            self.clipped = self.clipped.saturating_add(u32::try_from(gap).unwrap_or(u32::MAX));
+        let quarter = N / 4;
+        let from = N.saturating_sub(quarter.saturating_mul(3));
+        for to in [from, from.saturating_add(quarter)] {
+            let at = to.saturating_add(quarter);
+            let Some((before, after)) = self.line.split_at_mut_checked(at) else { return };
+            let gap = before.get_mut(to..).unwrap_or_default();
+            gap.iter_mut().zip(after).for_each(|(gap, byte)| *gap = *byte);
         }
+        self.line.truncate(N.saturating_sub(quarter));
+        self.clipped = self.clipped.saturating_add(u32::try_from(quarter).unwrap_or(u32::MAX));
     }
 
     /// How long the line is with `part`.

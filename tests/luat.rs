@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Heard, Luat, luat_config as config, message};
+use common::{Heard, Kind, Luat, luat_config as config, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
@@ -131,6 +131,24 @@ fn the_size_of_the_reads_changes_nothing() {
     assert_eq!(whole.0.len(), 6, "{:?}", whole.0);
     for chunk in [1, 2, 3, 7, 16, 64] {
         assert_eq!(run(chunk), whole, "{chunk}");
+    }
+}
+
+/// Without its length, MPUBEX takes what comes until 5 s of silence (manual).
+#[test]
+fn a_command_that_was_cut_is_not_ended_by_what_clears_up() {
+    let line = "AT+MPUBEX=\"t\",1,0,7\r\n";
+    for cut in 1..line.len() {
+        let mut rig = connected(Family::Air724);
+        rig.trouble(true, cut, Kind::Unplug);
+        rig.publish("t", b"payload", QoS::AtLeastOnce).unwrap_err();
+        rig.trouble = None;
+        rig.plugged = true;
+        rig.connect().unwrap();
+        // The whole command may have arrived, and only its prompt be lost.
+        let published = rig.broker.published();
+        let whole = cut > line.find('\r').unwrap();
+        assert!(whole || published.is_empty(), "{cut} {published:?}\n{}", rig.transcript());
     }
 }
 

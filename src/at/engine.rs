@@ -595,8 +595,11 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
     }
 
+    /// As many bytes as fill up any data phase, and what they begin with.
+    const FLUSH: u32 = D::LONGEST_DATA.saturating_add(1).saturating_add(SPOIL.len() as u32);
+
     fn flush(&mut self, script: u8) {
-        let left = D::LONGEST_DATA.saturating_add(1);
+        let left = Self::FLUSH;
         self.stage = Stage::Flush { left, slice: FLUSH_SLICE, until: None, script };
     }
 
@@ -654,7 +657,14 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                         self.stage = Stage::Ready(Some(at));
                     }
                 }
-                Stage::Flush { left, slice, until: None, .. } => return fill(left.min(slice)),
+                Stage::Flush { left, slice, until: None, .. } => {
+                    // What is open may be a command, of which the end was lost.
+                    let begun = usize::try_from(Self::FLUSH.saturating_sub(left));
+                    return match SPOIL.get(begun.unwrap_or(usize::MAX)..) {
+                        None | Some([]) => fill(left.min(slice)),
+                        Some(spoil) => Out::Fixed(spoil),
+                    };
+                }
                 Stage::Flush { .. } => return Out::Nothing,
             }
         }

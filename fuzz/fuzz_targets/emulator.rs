@@ -38,11 +38,16 @@ pub fn run(bytes: &[u8]) {
     } else {
         let family = luat::Family::ALL[which / 2 % luat::Family::ALL.len()];
         let quirks = luat::Quirk::ALL.into_iter().enumerate();
-        let quirks = quirks.filter(|(at, _)| odd(*at)).map(|(_, quirk)| quirk).collect();
+        let quirks = quirks.filter(|(at, quirk)| odd(*at) && !OF_OTHERS.contains(quirk));
+        let quirks = quirks.map(|(_, quirk)| quirk).collect();
         let config = luat::Config { quirks, ..common::luat_config(family) };
         play(Luat::new(config), script);
     }
 }
+
+/// Oddities of firmware that says so in its name, which these families are not.
+const OF_OTHERS: [luat::Quirk; 3] =
+    [luat::Quirk::NoMpubex, luat::Quirk::EchoData, luat::Quirk::ModeRequired];
 
 /// Payloads that look like what a modem says.
 const PAYLOADS: [&[u8]; 8] = [

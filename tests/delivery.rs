@@ -552,20 +552,68 @@ fn unfilled(payload: &[u8]) -> &[u8] {
     rest.strip_suffix(b"\"!").or(rest.strip_suffix(b"\"")).unwrap_or(rest)
 }
 
+/// Cuts a message from the broker at each of its bytes.
+fn cut<D: Machine, M: Modem>(fresh: impl Fn() -> Lane<D, M>) {
+    let payload = |message: Option<Event<'_>>| match message {
+        Some(Event::Message(message)) => Some(message.payload.to_vec()),
+        _ => None,
+    };
+    for at in 0..100 {
+        let mut lane = fresh();
+        lane.reconnect();
+        lane.plan(false, at, Happens::Cut(30_000));
+        lane.message(2);
+        lane.idle(40_000);
+        let cut = std::mem::take(&mut lane.plans).is_empty();
+        let mut whole = false;
+        while lane.driver.has_event() {
+            whole |= payload(lane.driver.event()) == Some(incoming(2));
+        }
+        assert!(cut || whole, "{at}\n{}", lane.dialogue());
+        lane.message(3);
+        lane.idle(1_000);
+        let mut heard = false;
+        while lane.driver.has_event() {
+            heard |= payload(lane.driver.event()) == Some(incoming(3));
+        }
+        assert!(heard, "cut after {at} bytes\n{}", lane.dialogue());
+    }
+}
+
+#[test]
+fn a_message_that_stops_anywhere_costs_only_itself() {
+    cut(|| simcom_lane(simcom::Family::A76xx, "A76xx", 1));
+    cut(|| luat_lane(luat::Family::V2015plus, "Air700EAQ", 1));
+}
+
 // ---- the backends -----------------------------------------------------------------
 
-fn simcom(family: simcom::Family, name: &'static str, seed: u64, messages: usize) -> Account {
+fn simcom_lane(
+    family: simcom::Family,
+    name: &'static str,
+    seed: u64,
+) -> Lane<hayes_simcom::Machine<128, 4096>, simcom::Modem> {
     let kind = Kind { name, qos: QoS::AtLeastOnce, is_tcp: false, prefix: "" };
-    let driver = hayes_simcom::machine::<128, 4096>(Default::default());
     let config = simcom::Config { family, ..simcom::Config::default() };
-    deliver(Lane::new(kind, seed, driver, simcom::Modem::new(config)), messages)
+    Lane::new(kind, seed, hayes_simcom::machine(Default::default()), simcom::Modem::new(config))
+}
+
+fn simcom(family: simcom::Family, name: &'static str, seed: u64, messages: usize) -> Account {
+    deliver(simcom_lane(family, name, seed), messages)
+}
+
+fn luat_lane(
+    family: luat::Family,
+    name: &'static str,
+    seed: u64,
+) -> Lane<hayes_luat::Machine<128, 4096>, luat::Modem> {
+    let kind = Kind { name, qos: QoS::AtLeastOnce, is_tcp: false, prefix: "" };
+    let config = luat::Config { family, ..luat::Config::default() };
+    Lane::new(kind, seed, hayes_luat::machine(Default::default()), luat::Modem::new(config))
 }
 
 fn luat(family: luat::Family, name: &'static str, seed: u64, messages: usize) -> Account {
-    let kind = Kind { name, qos: QoS::AtLeastOnce, is_tcp: false, prefix: "" };
-    let driver = hayes_luat::machine::<128, 4096>(Default::default());
-    let config = luat::Config { family, ..luat::Config::default() };
-    deliver(Lane::new(kind, seed, driver, luat::Modem::new(config)), messages)
+    deliver(luat_lane(family, name, seed), messages)
 }
 
 fn gateway(qos: QoS, name: &'static str, seed: u64, messages: usize) -> Account {

@@ -337,7 +337,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         let now = self.control.now;
         let stalled = self.framer.data_left() > 0 || self.control.is_receiving();
         if stalled && now.has_reached(self.control.stall()) {
-            self.framer.forget_data();
+            self.framer.forget();
             self.control.cut();
         }
         if self.unended_word().is_some_and(|at| now.has_reached(at)) {

@@ -150,10 +150,11 @@ impl<const N: usize> Framer<N> {
         if matches!(self.state, State::Line) && !self.taken { &self.line } else { &[] }
     }
 
-    /// Gives up on announced data that did not come; the next byte begins a
-    /// line.
-    pub fn forget_data(&mut self) {
-        if self.data_left() > 0 {
+    /// Gives up on announced data that did not come, and on a line that did
+    /// not end; the next byte begins a line.
+    pub fn forget(&mut self) {
+        if !matches!(self.state, State::Overflow(_) | State::Swallow) {
+            self.inside = false;
             self.begin_line();
         }
     }

@@ -141,7 +141,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
         }
         let desk = &mut self.desk;
         if desk.quiet_ms >= D::STALL_MS {
-            self.framer.forget_data();
+            self.framer.forget();
             desk.cut(seen);
         }
     }

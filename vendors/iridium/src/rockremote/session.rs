@@ -115,6 +115,8 @@ struct Out {
     /// So much of the gathered, or of the piece that goes out by itself, is
     /// out.
     at: usize,
+    /// So much of it ends the operation's packet; 0 if more follows.
+    last: usize,
     /// The next piece of the operation's packet.
     piece: usize,
     /// The gathered bytes are those of the operation.
@@ -198,6 +200,7 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
     }
 
     fn receive(&mut self, mut bytes: &[u8], now: Instant) {
+        self.talk.look_whether_out(now);
         if self.talk.is_deaf() {
             return;
         }
@@ -535,7 +538,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
         if !self.out.gather.is_empty() && self.out.at >= self.out.gather.len() {
             self.out.gather.clear();
-            self.out.at = 0;
+            (self.out.at, self.out.last) = (0, 0);
         }
         if self.out.gather.is_empty() {
             let lent = self.fill(operation, now);
@@ -567,10 +570,16 @@ impl<const INBOX: usize> Talk<INBOX> {
                     self.packet_is_out(run);
                     self.service(now);
                 }
+                self.out.last = self.out.gather.len();
                 return None;
             };
             if let encoder::Piece::Lent(lent) = piece {
                 if lent.len() > GATHER && self.out.gather.is_empty() && self.out.at < lent.len() {
+                    let next = self.out.piece.saturating_add(1);
+                    let mut rest = (next..)
+                        .map_while(|piece| encoder::piece(operation, run.id, run.dup, piece));
+                    let ends = rest.all(|piece| piece.bytes().is_empty());
+                    self.out.last = if ends { lent.len() } else { 0 };
                     return Some(lent);
                 }
             }
@@ -599,6 +608,20 @@ impl<const INBOX: usize> Talk<INBOX> {
             } else {
                 due.first = due.first.wrapping_add(1);
             }
+        }
+    }
+
+    /// The answer may be there before more is asked for.
+    fn look_whether_out(&mut self, now: Instant) {
+        let out = &mut self.out;
+        if out.last == 0 || out.at < out.last {
+            return;
+        }
+        if core::mem::take(&mut out.moved) {
+            self.moved(now);
+        }
+        if let Some(run) = self.run.filter(|run| run.stage == Stage::Sending) {
+            self.packet_is_out(run);
         }
     }
 
@@ -818,7 +841,7 @@ impl fmt::Debug for Out {
 impl Out {
     const fn new() -> Self {
         let gather = Vec::new();
-        Self { gather, at: 0, piece: 0, of_operation: false, begun: false, moved: false }
+        Self { gather, at: 0, last: 0, piece: 0, of_operation: false, begun: false, moved: false }
     }
 
     /// What is gathered are acknowledgements.

@@ -141,6 +141,8 @@ struct Exchange {
     valid: bool,
     /// Bytes that go out at the prompt.
     data: u32,
+    /// Those of them that nobody has, to be filled up after the step's gap.
+    missing: u32,
     prompted: bool,
     echoed: bool,
     echo_hash: u64,
@@ -158,6 +160,7 @@ impl Exchange {
         required: false,
         valid: false,
         data: 0,
+        missing: 0,
         prompted: false,
         echoed: false,
         echo_hash: FNV_START,
@@ -932,11 +935,13 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// the modem to end it.
     fn leave_data(&mut self, sent: u32) {
         let gap = self.step().map_or(0, |step| step.gap_ms());
+        let left = self.exchange.data.saturating_sub(sent).max(1);
         if gap > 0 {
             self.stage = Stage::Answer;
+            self.exchange.missing = left;
             self.exchange.deadline = self.now.after_millis(gap);
         } else {
-            self.stage = Stage::Fill { left: self.exchange.data.saturating_sub(sent).max(1) };
+            self.stage = Stage::Fill { left };
         }
     }
 
@@ -1109,6 +1114,13 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 if !self.run.own {
                     self.outcome = Some(Err(Error::Unresponsive));
                 }
+            }
+            Stage::Answer
+                if self.now.has_reached(self.exchange.deadline) && self.exchange.missing > 0 =>
+            {
+                let left = core::mem::take(&mut self.exchange.missing);
+                self.stage = Stage::Fill { left };
+                self.extend_deadline();
             }
             Stage::Answer if self.now.has_reached(self.exchange.deadline) => {
                 let answer = self.exchange.settle();

@@ -167,7 +167,9 @@ impl Simcom {
 
     /// Another mode than the one set means that the modem restarted.
     pub(crate) fn cmee(&mut self, line: &Line<'_>) {
-        self.numeric_errors = line.fields().unsigned() == Some(1);
+        if line.name == b"+CMEE" {
+            self.numeric_errors = line.fields().unsigned() == Some(1);
+        }
     }
 
     /// `SIMCOM_SIM7600E`, `A7670E-FASE`; some with their name before it.

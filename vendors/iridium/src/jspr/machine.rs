@@ -670,10 +670,7 @@ impl<const INBOX: usize> Control<INBOX> {
         });
         match own {
             Some(exchange) => self.answered(exchange, line),
-            None if failed && self.sync == Sync::Flushing => {
-                self.refused = Some(line.code);
-                self.flushed = None;
-            }
+            None if failed && self.sync == Sync::Flushing => self.flushed = None,
             None if failed && self.sync == Sync::Asking => {
                 self.refused = Some(line.code);
                 // The answer may have been to the empty line; if nothing

@@ -498,7 +498,9 @@ impl Dialect for Luat {
     const FILE_PIECE: u32 = 10_240;
     /// 5 s (manual, MPUBEX).
     const DATA_GAP_MS: u32 = 6_000;
-    const STALL_MS: u32 = 3_000;
+    /// A message comes in one go, and `RDY` 1.3 s after power (seen): boot text
+    /// must not complete a payload.
+    const STALL_MS: u32 = 1_000;
     /// RDY was seen twice within a boot.
     const BOOT_MS: u32 = 5_000;
     const URCS: &'static [UrcRow] = lines::URCS;

@@ -131,10 +131,10 @@ impl<D: Machine, M: Modem> Lane<D, M> {
             Happens::Restart { power: false } => self.modem.reboot(self.now),
             Happens::Cut(_) if self.kind.is_tcp => self.modem.host_leaves(self.now),
             Happens::Cut(ms) => self.unplugged_until = self.now + ms,
+            // To a modem that has given up, or was lost before its CONNECT came
+            // in, a loopback hands over what waited: no broker does, TCP tells it.
+            Happens::Slow(_) | Happens::Lost(_) if self.driver.link() != LinkState::Connected => {}
             Happens::Lost(cause) => self.broker.lose(0, cause),
-            // A loopback that answers a CONNECT too late hands over what waited
-            // to a modem that has given up: no broker does, TCP tells it.
-            Happens::Slow(_) if self.driver.link() != LinkState::Connected => {}
             Happens::Slow(ms) => {
                 self.broker.hold();
                 self.slow_until = Some(self.now + ms);
@@ -647,5 +647,7 @@ fn five_hundred_messages_each_way_are_accounted_for() {
 #[test]
 #[ignore = "ten thousand messages each way, for minutes"]
 fn ten_thousand_messages_each_way_are_accounted_for() {
-    all(2, 10_000);
+    for seed in 3..7 {
+        all(seed, 10_000)
+    }
 }

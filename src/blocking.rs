@@ -6,7 +6,7 @@
 //! [`Clock::idle`], which may sleep until an interrupt, feed a watchdog, or do
 //! nothing.
 
-use core::mem;
+use core::{fmt, mem};
 
 use embedded_io::{Read, ReadReady, Write};
 
@@ -37,7 +37,6 @@ pub trait Clock {
 
 /// A client for one modem: its transport, a clock, and the machine of its
 /// vendor.
-#[derive(Debug)]
 pub struct Client<T, C, M> {
     transport: T,
     clock: C,
@@ -46,6 +45,13 @@ pub struct Client<T, C, M> {
     opened: bool,
     empty_reads: u8,
     buffer: [u8; READ],
+}
+
+impl<T, C, M: fmt::Debug> fmt::Debug for Client<T, C, M> {
+    /// Without what was read last: it may be the echo of a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("machine", &self.machine).finish_non_exhaustive()
+    }
 }
 
 impl<T, C, M> Client<T, C, M>

@@ -172,7 +172,6 @@ pub trait MqttClient {
 
 /// A client for one modem: reader and writer halves of its transport, a
 /// clock, and the machine of its vendor.
-#[derive(Debug)]
 pub struct Client<R, W, C, M> {
     reader: R,
     writer: W,
@@ -181,6 +180,13 @@ pub struct Client<R, W, C, M> {
     /// Whether the machine was told that the transport is a new one.
     opened: bool,
     buffer: [u8; READ],
+}
+
+impl<R, W, C, M: fmt::Debug> fmt::Debug for Client<R, W, C, M> {
+    /// Without what was read last: it may be the echo of a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("machine", &self.machine).finish_non_exhaustive()
+    }
 }
 
 impl<R, W, C, M> Client<R, W, C, M>

@@ -1,6 +1,8 @@
 //! A modem as the outside sees it, whoever made it: bytes, requests and replies, the handles of
 //! tests, and the circumstances in which it is found. Knows no dialect.
 
+use std::fmt;
+
 use crate::network::{Reply, Request};
 
 /// A modem without I/O and without a clock. Bytes of the host go in, bytes for the host come out;
@@ -175,7 +177,7 @@ pub enum BootState {
 }
 
 /// The SIM.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub enum Sim {
     /// In place, no PIN asked.
     #[default]
@@ -184,6 +186,17 @@ pub enum Sim {
     Pin(String),
     /// Not inserted.
     Absent,
+}
+
+impl fmt::Debug for Sim {
+    /// Without the PIN.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sim::Ready => "Ready",
+            Sim::Pin(_) => "Pin",
+            Sim::Absent => "Absent",
+        })
+    }
 }
 
 /// What the network makes of the SIM.

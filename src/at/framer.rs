@@ -15,6 +15,8 @@
 //!    after the mark, is never scanned, and ends by its count alone.
 //! 5. A prompt is one only as the first byte of a line and only while armed.
 
+use core::fmt;
+
 use heapless::Vec;
 
 const CR: u8 = b'\r';
@@ -55,7 +57,7 @@ enum State {
 }
 
 /// Splits a byte stream into [`Frame`]s. `N` is the longest line it can keep.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Framer<const N: usize> {
     line: Vec<u8, N>,
     state: State,
@@ -72,6 +74,16 @@ pub struct Framer<const N: usize> {
     prompt: Option<u8>,
     mark: Option<u8>,
     marks: bool,
+}
+
+impl<const N: usize> fmt::Debug for Framer<N> {
+    /// Without the line: it may be the echo of a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Framer")
+            .field("length", &self.line.len())
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<const N: usize> Framer<N> {

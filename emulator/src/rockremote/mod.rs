@@ -38,6 +38,7 @@ pub use modem::Modem;
 pub use satellite::{Count, Counters, Imt, MAX_PAYLOAD, MAX_TOPIC};
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use rumqttc::mqttbytes::v4::{ConnAck, ConnectReturnCode, Packet};
 
@@ -83,7 +84,6 @@ pub struct Gateway {
     faults: Faults,
 }
 
-#[derive(Debug)]
 struct Connection {
     /// Bytes of a packet that is not there as a whole.
     input: Vec<u8>,
@@ -114,6 +114,17 @@ struct Faults {
     received: u64,
     packets: u64,
     answers: u64,
+}
+
+impl fmt::Debug for Connection {
+    /// Without the bytes: a CONNECT has a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("client", &self.client)
+            .field("heard", &self.heard)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Connection {

@@ -1,8 +1,11 @@
 //! Time for the clients: what the time is, and how to wait for a point in it.
 //!
 //! The machines never read a clock; time is an argument of theirs. Only the
-//! pumps (`client`, `blocking`) know a [`Clock`], and it is two methods so
-//! that any executor's timer serves.
+//! pumps (`client`, `shared`, `blocking`) know a [`Clock`], and it is two
+//! methods so that any executor's timer serves.
+//!
+//! Two are ready: `Embassy` with the feature `embassy-time`, and `Tokio` with
+//! the feature `tokio`.
 
 use core::time::Duration;
 
@@ -38,6 +41,8 @@ impl Instant {
 
 /// What an async client needs to know of time.
 ///
+/// One of your own, here over tokio's timer:
+///
 /// ```
 /// use hayes::{Clock, Instant};
 ///
@@ -70,5 +75,67 @@ impl<C: Clock> Clock for &C {
 
     async fn wait_until(&self, at: Instant) {
         C::wait_until(self, at).await;
+    }
+}
+
+/// The time of `embassy-time`, on whatever driver the board has.
+///
+/// A program that is not run by `embassy-executor` needs one of the features
+/// `generic-queue-…` of `embassy-time` to link.
+#[cfg(feature = "embassy-time")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Embassy;
+
+#[cfg(feature = "embassy-time")]
+impl Clock for Embassy {
+    fn now(&self) -> Instant {
+        Instant(embassy_time::Instant::now().as_millis())
+    }
+
+    async fn wait_until(&self, at: Instant) {
+        embassy_time::Timer::at(embassy_time::Instant::from_millis(at.0)).await;
+    }
+}
+
+#[cfg(feature = "embassy-time")]
+impl crate::blocking::Clock for Embassy {
+    fn now(&self) -> Instant {
+        Clock::now(self)
+    }
+}
+
+/// The time of tokio, also where a test has paused it. To be used inside a
+/// runtime with its timer enabled.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Copy, Debug)]
+pub struct Tokio(tokio::time::Instant);
+
+#[cfg(feature = "tokio")]
+impl Tokio {
+    /// A clock that shows zero now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Default for Tokio {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Clock for Tokio {
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn wait_until(&self, at: Instant) {
+        match self.0.checked_add(Duration::from_millis(at.0)) {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => core::future::pending().await,
+        }
     }
 }

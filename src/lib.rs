@@ -10,6 +10,7 @@
 //! | [`mqtt`] | the words of the API: options, topics, messages, events, errors |
 //! | [`at`] | the AT line protocol: bytes → lines → meaning, scripts → bytes |
 //! | [`inbox`] | received messages and events that wait |
+//! | [`clock`] | time |
 //! | [`blocking`] | the client without async |
 //!
 //! [`Machine`] is the contract of every backend: a state machine without I/O
@@ -35,7 +36,7 @@ extern crate std;
 pub mod at;
 pub mod blocking;
 mod client;
-mod clock;
+pub mod clock;
 pub mod inbox;
 mod machine;
 pub mod mqtt;

@@ -13,6 +13,7 @@ use embedded_io::{Read, ReadReady, Write};
 use crate::{
     client::{ClientError, EMPTY_READS},
     clock::Instant,
+    fmt,
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
         Assurance, ConnectOptions, Credential, Error, Event, Granted, LinkState, Network, Publish,
@@ -191,7 +192,9 @@ where
         while !self.machine.has_event() {
             self.turn(None)?;
         }
-        Ok(self.machine.event().unwrap_or(Event::Missed(0)))
+        let event = self.machine.event().unwrap_or(Event::Missed(0));
+        fmt::event(&event);
+        Ok(event)
     }
 
     /// Takes what has come in without waiting; the next event, if there is one.
@@ -203,12 +206,20 @@ where
         while !self.machine.has_event() && self.transport.read_ready().map_err(failed)? {
             self.turn(None)?;
         }
-        Ok(self.machine.event())
+        Ok(self.machine.event().inspect(fmt::event))
     }
 
     /// Runs one operation to its end.
     fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<T::Error>> {
         self.open();
+        let verb = operation.verb();
+        fmt::begun(verb);
+        let outcome = self.finish(operation);
+        fmt::outcome(verb, &outcome);
+        outcome
+    }
+
+    fn finish(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<T::Error>> {
         self.machine.start(operation, self.clock.now())?;
         loop {
             if let Err(error) = self.turn(Some(operation)) {
@@ -232,8 +243,9 @@ where
     /// One turn of the pump; tells the machine if it was the last.
     fn turn(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
         let done = self.carry(operation);
-        if done.is_err() {
+        if let Err(error) = &done {
             self.machine.closed();
+            fmt::ended(error);
         }
         done
     }

@@ -24,6 +24,7 @@ use embedded_io_async::{Read, Write};
 
 use crate::{
     clock::{Clock, Instant},
+    fmt as log,
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
         Assurance, Capabilities, ConnectOptions, Credential, Error, Event, FieldError, Granted,
@@ -245,8 +246,14 @@ where
     /// Runs one operation to its end.
     async fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<R::Error>> {
         self.open();
-        self.machine.start(operation, self.clock.now())?;
-        self.pump(Some(operation)).await
+        let verb = operation.verb();
+        log::begun(verb);
+        let outcome = match self.machine.start(operation, self.clock.now()) {
+            Ok(()) => self.pump(Some(operation)).await,
+            Err(error) => Err(error.into()),
+        };
+        log::outcome(verb, &outcome);
+        outcome
     }
 
     /// Tells the machine of a new transport, once.
@@ -264,8 +271,9 @@ where
         operation: Option<&Operation<'_>>,
     ) -> Result<(), ClientError<R::Error>> {
         let done = self.carry(operation).await;
-        if matches!(done, Err(ClientError::Transport(_) | ClientError::Closed)) {
+        if let Err(error @ (ClientError::Transport(_) | ClientError::Closed)) = &done {
             self.machine.closed();
+            log::ended(error);
         }
         done
     }
@@ -350,7 +358,7 @@ async fn write_all<M: Machine, C: Clock, W: Write, F: Future<Output = Result<usi
 
 /// How long the transport may refuse to take bytes before the machine is
 /// asked whether it still wants to wait, in milliseconds.
-const WRITE_PATIENCE_MS: u32 = 10_000;
+pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
 
 /// The machine, lent to a future. Dropped while held, it is told so.
 struct Lease<'a, M: Machine> {
@@ -416,7 +424,7 @@ impl<F: Future> Reading<'_, F> {
 }
 
 /// Waits until `at`, for ever if there is none.
-async fn wait(clock: &impl Clock, at: Option<Instant>) {
+pub(crate) async fn wait(clock: &impl Clock, at: Option<Instant>) {
     match at {
         Some(at) => clock.wait_until(at).await,
         None => core::future::pending().await,
@@ -478,7 +486,9 @@ where
         if !self.machine.has_event() {
             self.pump(None).await?;
         }
-        Ok(self.machine.event().unwrap_or(Event::Missed(0)))
+        let event = self.machine.event().unwrap_or(Event::Missed(0));
+        log::event(&event);
+        Ok(event)
     }
 
     async fn status(&mut self) -> Result<Status, ClientError<R::Error>> {

@@ -37,6 +37,7 @@ pub mod at;
 pub mod blocking;
 mod client;
 pub mod clock;
+mod fmt;
 pub mod inbox;
 mod machine;
 pub mod mqtt;

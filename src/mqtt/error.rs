@@ -8,6 +8,7 @@ use thiserror::Error;
 /// A number that the modem printed as the reason of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Code {
     /// A plain `ERROR`, or an error in words: no number was printed.
     None,
@@ -44,6 +45,7 @@ impl fmt::Display for Code {
 /// Why something was refused, in terms that no vendor owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Cause {
     /// The modem gave no reason, or one that nobody documented.
     Unknown,
@@ -86,6 +88,7 @@ pub enum Cause {
 /// A command that the modem or the broker refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{command} refused: {code} ({name})")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Refusal {
     /// The command, as the manual names it: `+CMQTTCONNECT`.
     pub command: &'static str,
@@ -100,6 +103,7 @@ pub struct Refusal {
 /// The field of a request that cannot be sent as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Field {
     /// Topic of a publication.
     Topic,
@@ -176,6 +180,7 @@ impl fmt::Display for Field {
 /// What is wrong with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Problem {
     /// Must not be empty.
     #[error("is empty")]
@@ -227,6 +232,7 @@ pub enum Problem {
 /// A value that cannot be sent, found before any byte was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("{field} {problem}")]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FieldError {
     /// Which field.
     pub field: Field,
@@ -267,6 +273,7 @@ const fn clamp(n: usize) -> u32 {
 /// Something that a backend, or the firmware behind it, cannot do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Feature {
     /// QoS 2.
     #[error("QoS 2")]
@@ -315,6 +322,7 @@ pub enum Feature {
 /// Why an operation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// A field cannot be sent. No byte was.
     #[error(transparent)]

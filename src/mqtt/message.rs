@@ -6,6 +6,7 @@ use super::{FieldError, Topic};
 
 /// Quality of service (MQTT 3.1.1, 4.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum QoS {
     /// QoS 0.
     #[default]
@@ -95,6 +96,7 @@ impl<'a> Publish<'a> {
 /// What a successful publish proves, from little to much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Assurance {
     /// The modem took it and handed it to its socket or its radio.
     HandedOver,
@@ -109,6 +111,7 @@ pub enum Assurance {
 /// How a message was delivered, where the modem passes that on (MQTT 3.1.1,
 /// 3.3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Delivery {
     /// The quality of service of this delivery.
     pub qos: QoS,
@@ -164,6 +167,7 @@ pub struct Dropped<'a> {
 /// Why a connection is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Loss {
     /// The peer or the modem's stack closed it; the code as printed.
     Closed(Option<i32>),

@@ -101,6 +101,7 @@ impl Limits {
 /// 3.2.2.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Session {
     /// The modem does not pass it on.
     #[default]
@@ -163,6 +164,7 @@ impl fmt::Debug for Granted {
 /// The state of the connection to the broker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum LinkState {
     /// Nobody has connected yet, or it was disconnected on purpose.
     #[default]
@@ -178,6 +180,7 @@ pub enum LinkState {
 /// Registration in a network (3GPP TS 27.007, `+CREG` and its sisters).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Registration {
     /// Not asked yet, or not known to the modem (4).
     #[default]
@@ -232,6 +235,7 @@ impl fmt::Display for Registration {
 /// The SIM.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum SimState {
     /// Not asked yet.
     #[default]

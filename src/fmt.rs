@@ -1,0 +1,70 @@
+//! What the pumps log, with the feature `log`, the feature `defmt`, or both.
+//! With neither, nothing of it is compiled.
+//!
+//! Operations are named and never shown: no option, topic or payload gets
+//! here, so no secret does.
+
+#![allow(unused_variables, unused_macros, reason = "nothing is logged without a feature")]
+
+use crate::{client::ClientError, machine::Verb, mqtt::Event};
+
+/// In one place, so that every line goes to both.
+macro_rules! say {
+    ($level:ident, $text:literal $(, $value:expr)*) => {{
+        #[cfg(feature = "log")]
+        log::$level!($text $(, $value)*);
+        #[cfg(feature = "defmt")]
+        defmt::$level!($text $(, $value)*);
+    }};
+}
+
+/// An operation is asked for.
+#[inline]
+pub(crate) fn begun(verb: Verb) {
+    say!(debug, "{}", verb.name());
+}
+
+/// An operation has its outcome.
+#[inline]
+pub(crate) fn outcome<T, E>(verb: Verb, outcome: &Result<T, ClientError<E>>) {
+    match outcome {
+        Ok(_) => say!(debug, "{}: done", verb.name()),
+        Err(ClientError::Modem(error)) => say!(warn, "{}: {}", verb.name(), error),
+        Err(ClientError::Transport(_)) => say!(warn, "{}: the transport failed", verb.name()),
+        Err(ClientError::Closed) => say!(warn, "{}: the transport was closed", verb.name()),
+    }
+}
+
+/// An event is taken.
+#[inline]
+pub(crate) fn event(event: &Event<'_>) {
+    match event {
+        Event::Message(message) => {
+            say!(
+                trace,
+                "message: topic {} bytes, payload {}",
+                message.topic.len(),
+                message.payload.len()
+            );
+        }
+        Event::Lost { session, loss } => say!(warn, "session {} lost: {}", session, loss),
+        Event::NetworkLost => say!(warn, "network lost"),
+        Event::Restarted => say!(warn, "the modem restarted"),
+        Event::Dropped(dropped) => {
+            say!(warn, "{} messages dropped, {} bytes", dropped.count, dropped.bytes);
+        }
+        Event::Unknown(what) => say!(warn, "{}: outcome unknown", what),
+        Event::Undelivered(_) => say!(warn, "a message will not be delivered"),
+        Event::Urc(line) => say!(trace, "an unknown line of {} bytes", line.len()),
+        Event::Missed(count) => say!(warn, "{} events missed", count),
+    }
+}
+
+/// The transport has ended.
+#[inline]
+pub(crate) fn ended<E>(why: &ClientError<E>) {
+    match why {
+        ClientError::Transport(_) => say!(warn, "the transport failed"),
+        ClientError::Closed | ClientError::Modem(_) => say!(info, "the transport was closed"),
+    }
+}

@@ -4,7 +4,46 @@
 //! It pumps the same machine and knows nothing else. While it waits it asks
 //! the transport whether there is anything to read and calls
 //! [`Clock::idle`], which may sleep until an interrupt, feed a watchdog, or do
-//! nothing.
+//! nothing. Bytes that come in while it does not run wait in the transport:
+//! give it a UART with a buffer.
+//!
+//! In a bare `loop {}` nothing needs to wait for events:
+//!
+//! ```no_run
+//! use embedded_io::{Read, ReadReady, Write};
+//! use hayes::{ClientError, Instant, blocking::{Client, Clock}, mqtt::*};
+//!
+//! // A counter that a timer interrupt counts up once a millisecond.
+//! struct Ticks(&'static core::sync::atomic::AtomicU32);
+//!
+//! impl Clock for Ticks {
+//!     fn now(&self) -> Instant {
+//!         Instant::from_millis(self.0.load(core::sync::atomic::Ordering::Relaxed).into())
+//!     }
+//!     // fn idle(&self) { cortex_m::asm::wfi() }
+//! }
+//!
+//! # fn read_button() -> bool { false }
+//! # fn set_lamp(_: bool) {}
+//! fn run<T: Read + ReadReady + Write>(uart: T, ticks: Ticks) -> Result<(), ClientError<T::Error>> {
+//!     // 256 bytes for a line, 512 for messages that wait.
+//!     let machine = hayes_simcom::machine::<256, 512>(Default::default());
+//!     let mut modem = Client::new(uart, ticks, machine);
+//!     modem.bring_up(&Network::new().apn("iot.example")?)?;
+//!     modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7")?)?;
+//!     modem.subscribe("device-7/lamp", QoS::AtLeastOnce)?;
+//!     loop {
+//!         match modem.poll_event()? {
+//!             Some(Event::Message(message)) => set_lamp(message.payload == b"on"),
+//!             Some(Event::Lost { .. } | Event::Restarted) => return Ok(()), // connect again
+//!             _ => {}
+//!         }
+//!         if read_button() {
+//!             modem.publish(&Publish::new("device-7/button", b"")?)?;
+//!         }
+//!     }
+//! }
+//! ```
 
 use core::{fmt, mem};
 
@@ -197,15 +236,15 @@ where
         Ok(event)
     }
 
-    /// Takes what has come in without waiting; the next event, if there is one.
+    /// Does what is due without waiting; the next event, if there is one. To be
+    /// called over and over: it is also what keeps a connection alive, fetches
+    /// messages, and ends what was begun.
     ///
     /// # Errors
     /// Of the transport only.
     pub fn poll_event(&mut self) -> Result<Option<Event<'_>>, ClientError<T::Error>> {
         self.open();
-        while !self.machine.has_event() && self.transport.read_ready().map_err(failed)? {
-            self.turn(None)?;
-        }
+        while !self.machine.has_event() && self.carry(None)? {}
         Ok(self.machine.event().inspect(fmt::event))
     }
 
@@ -240,9 +279,19 @@ where
         }
     }
 
-    /// One turn of the pump; tells the machine if it was the last.
+    /// One turn of the pump.
     fn turn(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
-        let done = self.carry(operation);
+        if !self.carry(operation)? {
+            self.clock.idle();
+        }
+        Ok(())
+    }
+
+    /// Writes what is due, takes what has come in, tells the time; whether
+    /// there may be more to do at once. Tells the machine if it was the last
+    /// time.
+    fn carry(&mut self, operation: Option<&Operation<'_>>) -> Result<bool, ClientError<T::Error>> {
+        let done = self.try_carry(operation);
         if let Err(error) = &done {
             self.machine.closed();
             fmt::ended(error);
@@ -250,12 +299,17 @@ where
         done
     }
 
-    /// Writes what is due, takes what has come in, tells the time.
-    fn carry(&mut self, operation: Option<&Operation<'_>>) -> Result<(), ClientError<T::Error>> {
+    fn try_carry(
+        &mut self,
+        operation: Option<&Operation<'_>>,
+    ) -> Result<bool, ClientError<T::Error>> {
         let mut wrote = false;
         while let Some(bytes) = self.machine.transmit(operation, self.clock.now()) {
             let bytes = bytes.get(..WRITE).unwrap_or(bytes);
             let count = self.transport.write(bytes).map_err(failed)?;
+            if count == 0 {
+                return Err(ClientError::Closed);
+            }
             self.machine.sent(count);
             wrote = true;
             self.take()?;
@@ -263,14 +317,14 @@ where
         if wrote {
             self.transport.flush().map_err(failed)?;
         }
-        let now = self.clock.now();
-        if !self.take()? {
-            match self.machine.deadline() {
-                Some(deadline) if now >= deadline => self.machine.tick(now),
-                _ => self.clock.idle(),
-            }
+        if self.take()? {
+            return Ok(true);
         }
-        Ok(())
+        let (now, deadline) = (self.clock.now(), self.machine.deadline());
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            self.machine.tick(now);
+        }
+        Ok(wrote || self.machine.deadline() != deadline)
     }
 
     /// Takes what has come in; whether there was anything.

@@ -10,6 +10,7 @@ use hayes::{
     mqtt::{Assurance, ConnectOptions, Error, Event, Network, Publish, QoS},
 };
 use hayes_emulator::{
+    Modem, luat,
     network::Loopback,
     serve::{self, Hooks},
     simcom::{self as emulated, Config, Delays, Family},
@@ -28,7 +29,7 @@ impl Clock for Tokio {
     }
 }
 
-type Modem = Client<
+type Plain = Client<
     FromTokio<ReadHalf<DuplexStream>>,
     FromTokio<WriteHalf<DuplexStream>>,
     Tokio,
@@ -36,7 +37,7 @@ type Modem = Client<
 >;
 
 /// A client and the emulated modem at the other end of its wire.
-fn modem(config: Config) -> (Modem, impl Future) {
+fn modem(config: Config) -> (Plain, impl Future) {
     let (host, wire) = tokio::io::duplex(64);
     let (reader, writer) = tokio::io::split(host);
     let clock = Tokio(tokio::time::Instant::now());
@@ -49,7 +50,7 @@ fn modem(config: Config) -> (Modem, impl Future) {
     (client, serve::on_duplex_with(wire, config, Loopback::new(), Hooks::default()))
 }
 
-async fn connected(config: Config) -> Modem {
+async fn connected(config: Config) -> Plain {
     let (mut client, emulator) = modem(config);
     tokio::task::spawn_local(async move {
         emulator.await;
@@ -207,26 +208,26 @@ async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
     );
 }
 
-/// The emulated modem as a transport that never waits.
-struct Wire {
-    modem: emulated::Modem,
+/// An emulated modem as a transport that never waits.
+struct Wire<M = emulated::Modem> {
+    modem: M,
     broker: Loopback,
     now: Rc<Cell<u64>>,
     waiting: VecDeque<u8>,
 }
 
-impl Wire {
+impl<M: Modem> Wire<M> {
     fn advance(&mut self) {
         self.broker.exchange(&mut self.modem, self.now.get());
         self.waiting.extend(self.modem.transmit(self.now.get()));
     }
 }
 
-impl ErrorType for Wire {
+impl<M> ErrorType for Wire<M> {
     type Error = ErrorKind;
 }
 
-impl embedded_io::Read for Wire {
+impl<M: Modem> embedded_io::Read for Wire<M> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKind> {
         let count = buffer.len().min(self.waiting.len());
         for (slot, byte) in buffer.iter_mut().zip(self.waiting.drain(..count)) {
@@ -236,14 +237,14 @@ impl embedded_io::Read for Wire {
     }
 }
 
-impl embedded_io::ReadReady for Wire {
+impl<M: Modem> embedded_io::ReadReady for Wire<M> {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
         self.advance();
         Ok(!self.waiting.is_empty())
     }
 }
 
-impl embedded_io::Write for Wire {
+impl<M: Modem> embedded_io::Write for Wire<M> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         self.modem.receive(self.now.get(), bytes);
         Ok(bytes.len())
@@ -289,4 +290,32 @@ fn the_blocking_client_does_the_same_without_async() {
     modem.unsubscribe("t").unwrap();
     modem.disconnect().unwrap();
     assert_eq!(modem.publish(&publish), Err(Error::NotConnected.into()));
+}
+
+/// In a bare loop nobody waits for events: what is due must go out without.
+#[test]
+fn polling_for_events_fetches_what_waits_in_the_modem() {
+    let now = Rc::new(Cell::new(0));
+    let wire = Wire {
+        modem: luat::Modem::new(luat::Config::default()),
+        broker: Loopback::new(),
+        now: Rc::clone(&now),
+        waiting: VecDeque::new(),
+    };
+    let settings = hayes_luat::Settings::new().receiving(hayes_luat::Receiving::Cached);
+    let machine = hayes_luat::machine::<320, 4096>(settings);
+    let mut modem = blocking::Client::new(wire, Ticking(Rc::clone(&now)), machine);
+    modem.bring_up(&Network::new()).unwrap();
+    modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
+    modem.subscribe("t", QoS::AtLeastOnce).unwrap();
+    modem.publish(&Publish::new("t", b"waits").unwrap().qos(QoS::AtLeastOnce)).unwrap();
+    for _ in 0..10_000 {
+        now.set(now.get() + 1);
+        match modem.poll_event().unwrap() {
+            None => {}
+            Some(Event::Message(message)) => return assert_eq!(message.payload, b"waits"),
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the message still waits");
 }

@@ -12,6 +12,30 @@
 //! | [`inbox`] | received messages and events that wait |
 //! | [`clock`] | time |
 //! | [`blocking`] | the client without async |
+//! | `shared` | the client for several tasks |
+//!
+//! # Which client
+//!
+//! | | for | the reader | received messages | feature |
+//! |---|---|---|---|---|
+//! | [`Client`] | one task, which may `select!` between its calls | must not lose what a dropped read had taken: a buffered UART, a TTY, a socket | lent from the inbox | none |
+//! | `shared::Client` | several tasks; anything that drops futures often | any, also a bare DMA transfer: reads are never dropped | copied into a buffer of yours | `shared` |
+//! | [`blocking::Client`] | a bare `loop {}`; Linux without a runtime | any that says whether there is something to read | lent from the inbox | none |
+//!
+//! All three have the same calls. `shared` needs three buffers of 64 bytes, a
+//! queue for eight wakers, and a task for its runner.
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the others do.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `shared` | the module `shared` |
+//! | `embassy-time` | the clock `clock::Embassy` |
+//! | `tokio` | the clock `clock::Tokio` |
+//! | `log` | operations, their outcomes and what is lost go to `log` |
+//! | `defmt` | the same to `defmt`; `Format` for errors and states |
 //!
 //! [`Machine`] is the contract of every backend: a state machine without I/O
 //! and without a clock, of which [`Client`] is one of several pumps.
@@ -41,6 +65,8 @@ mod fmt;
 pub mod inbox;
 mod machine;
 pub mod mqtt;
+#[cfg(feature = "shared")]
+pub mod shared;
 
 pub use client::{Client, ClientError, MqttClient};
 pub use clock::{Clock, Instant};

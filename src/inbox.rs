@@ -487,7 +487,7 @@ impl<const N: usize> Inbox<N> {
             self.tail = 0;
         }
         let at = self.tail;
-        self.tail = at.saturating_add(size);
+        self.tail = at.wrapping_add(size);
         self.records = records;
         if header.kind != Kind::Open {
             self.ready = self.ready.saturating_add(1);
@@ -557,14 +557,14 @@ impl<const N: usize> Inbox<N> {
     }
 
     fn body(&self, at: usize, header: Header) -> &[u8] {
-        self.ring.get(at.saturating_add(HEADER)..after(at, header.room)).unwrap_or_default()
+        self.ring.get(at.wrapping_add(HEADER)..after(at, header.room)).unwrap_or_default()
     }
 
     /// Writes `part` at `from` behind the header at `at`.
     #[inline]
     fn fill(&mut self, at: usize, from: u32, part: &[u8]) {
         let start = after(at, from);
-        if let Some(room) = self.ring.get_mut(start..start.saturating_add(part.len())) {
+        if let Some(room) = self.ring.get_mut(start..start.wrapping_add(part.len())) {
             room.copy_from_slice(part);
         }
     }
@@ -593,7 +593,7 @@ fn delivery(tag: u8) -> Option<Delivery> {
 
 /// Where the byte `offset` behind the header at `at` lies.
 const fn after(at: usize, offset: u32) -> usize {
-    at.saturating_add(HEADER).saturating_add(offset as usize)
+    at.wrapping_add(HEADER).wrapping_add(offset as usize)
 }
 
 fn length(bytes: &[u8]) -> u32 {

@@ -583,12 +583,12 @@ impl Writer {
             let rest = template.get(usize::from(self.at)..)?;
             let done = usize::from(self.done);
             match *rest.first()? {
-                END => self.at = self.at.saturating_add(1),
+                END => self.at = self.at.wrapping_add(1),
                 IF => {
                     let there = scope.field(arg(*rest.get(1)?)?).is_there();
                     let end = rest.iter().position(|b| *b == END)?;
-                    let skip = if there { 2 } else { end.saturating_add(1) };
-                    self.at = self.at.saturating_add(u16::try_from(skip).ok()?);
+                    let skip = if there { 2 } else { end.wrapping_add(1) };
+                    self.at = self.at.wrapping_add(u16::try_from(skip).ok()?);
                 }
                 byte @ FIELD.. => {
                     let len = match scope.field(arg(byte)?) {
@@ -608,7 +608,7 @@ impl Writer {
                     if done < len {
                         return self.scratch.get(done..len);
                     }
-                    self.at = self.at.saturating_add(1);
+                    self.at = self.at.wrapping_add(1);
                     self.done = 0;
                 }
                 _ => {
@@ -616,7 +616,7 @@ impl Writer {
                     if done < end {
                         return rest.get(done..end);
                     }
-                    self.at = self.at.saturating_add(u16::try_from(end).ok()?);
+                    self.at = self.at.wrapping_add(u16::try_from(end).ok()?);
                     self.done = 0;
                 }
             }
@@ -661,7 +661,7 @@ impl Writer {
         while let Some(piece) = writer.piece(template, scope) {
             let len = piece.len();
             hash = fnv1a(hash, piece);
-            length = length.saturating_add(len);
+            length = length.wrapping_add(len);
             writer.advance(len);
         }
         (length, hash)
@@ -693,7 +693,7 @@ fn decimal(out: &mut [u8; SCRATCH], number: u32) -> usize {
             if let Some(slot) = out.get_mut(len) {
                 *slot = u8::try_from(leading % 10).unwrap_or(0).wrapping_add(b'0');
             }
-            len = len.saturating_add(1);
+            len = len.wrapping_add(1);
         }
         unit /= 10;
     }
@@ -716,7 +716,7 @@ fn print_name(out: &mut [u8; SCRATCH], kind: FileKind, hash: u64) -> usize {
     let bytes = stem.iter().copied().chain(digits).chain(b".pem".iter().copied());
     out.iter_mut().zip(bytes).fold(0_usize, |len, (slot, byte)| {
         *slot = byte;
-        len.saturating_add(1)
+        len.wrapping_add(1)
     })
 }
 

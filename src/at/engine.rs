@@ -502,6 +502,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.told.after_millis(left)
     }
 
+    #[inline(never)]
     fn scope<'a>(&self, operation: &'a Operation<'a>) -> Scope<'a> {
         let own = self.dialect.numbers();
         Scope { operation, item: self.run.item, session: self.session, own, piece: D::FILE_PIECE }
@@ -696,7 +697,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         };
         let scope = self.scope(operation);
         if step.when().is_some_and(|when| !when(&self.dialect, &scope)) {
-            self.run.step = self.run.step.saturating_add(1);
+            self.run.step = self.run.step.wrapping_add(1);
             return;
         }
         let line = step.line();
@@ -1182,11 +1183,11 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn go_on(&mut self, step: Current<D>, answer: Answer) {
         match step.judge(&mut self.dialect, answer) {
             Then::Next => {
-                let item = self.run.item.saturating_add(1);
+                let item = self.run.item.wrapping_add(1);
                 let more = step.is_for_each() && item < self.run.items;
                 self.run.item = if more { item } else { 0 };
                 if !more {
-                    self.run.step = self.run.step.saturating_add(1);
+                    self.run.step = self.run.step.wrapping_add(1);
                 }
                 self.run.tries = 0;
                 self.stage = Stage::Ready(None);

@@ -293,7 +293,7 @@ impl<const N: usize> Framer<N> {
             *input = rest.get(1..).unwrap_or_default();
         }
         let length = self.length(part);
-        if self.clipped > 0 || self.line.len().saturating_add(part.len()) > N {
+        if self.clipped > 0 || self.line.len().wrapping_add(part.len()) > N {
             self.begin_line();
             return Some(Frame::Overflow(length));
         }
@@ -348,8 +348,8 @@ impl<const N: usize> Framer<N> {
     fn clip(&mut self) {
         let quarter = N / 4;
         let from = N.saturating_sub(quarter.saturating_mul(3));
-        for to in [from, from.saturating_add(quarter)] {
-            let at = to.saturating_add(quarter);
+        for to in [from, from.wrapping_add(quarter)] {
+            let at = to.wrapping_add(quarter);
             let Some((before, after)) = self.line.split_at_mut_checked(at) else { return };
             let gap = before.get_mut(to..).unwrap_or_default();
             gap.iter_mut().zip(after).for_each(|(gap, byte)| *gap = *byte);
@@ -360,7 +360,7 @@ impl<const N: usize> Framer<N> {
 
     /// How long the line is with `part`.
     fn length(&self, part: &[u8]) -> u32 {
-        let kept = self.line.len().saturating_add(part.len());
+        let kept = self.line.len().wrapping_add(part.len());
         self.clipped.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX))
     }
 }

@@ -11,4 +11,5 @@ pub mod engine;
 pub mod escape;
 pub mod framer;
 pub mod line;
+pub mod reason;
 pub mod script;

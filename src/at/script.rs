@@ -589,7 +589,7 @@ impl<D> Current<D> {
 
 fn part<T>(all: &'static [T], from: u16, len: u8) -> &'static [T] {
     let from = usize::from(from);
-    all.get(from..from.saturating_add(len.into())).unwrap_or_default()
+    all.get(from..from.wrapping_add(len.into())).unwrap_or_default()
 }
 
 fn function<T: Copy>(all: &[Option<T>], number: u8) -> Option<T> {

@@ -1,22 +1,17 @@
 //! The numbers of `+CME ERROR` (Cat.1 AT manual V1.6.3, pages 36 to 41) as far
 //! as MQTT meets them, and what helps.
 
-use hayes::mqtt::Cause;
+use hayes::{
+    at::reason::{Reason, Reasons},
+    mqtt::Cause,
+};
 
-/// One code.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub code: i32,
-    pub name: &'static str,
-    pub cause: Cause,
-}
-
-const fn row(code: i32, name: &'static str, cause: Cause) -> Row {
-    Row { code, name, cause }
+const fn row(code: i16, name: &'static str, cause: Cause) -> Reason {
+    Reason { code, name, cause }
 }
 
 /// In the manual's words; what is not here is reported with its number.
-pub(crate) const CODES: &[Row] = &[
+const ROWS: [Reason; 30] = [
     row(3, "operation not allowed", Cause::Unknown),
     // Also seen in the first half minute after power-up.
     row(4, "operation not supported", Cause::NotInFirmware),
@@ -50,6 +45,8 @@ pub(crate) const CODES: &[Row] = &[
     row(910, "TCP rejected", Cause::Unreachable),
     row(911, "TCP connect timeout", Cause::Timeout),
 ];
+
+pub(crate) const CODES: Reasons = hayes::reasons!(ROWS);
 
 /// What to try after a failure; made of what the field found out.
 #[must_use]

@@ -426,11 +426,11 @@ impl Luat {
 
     fn refusal(command: &'static str, code: Code) -> Refusal {
         let row = match code {
-            Code::Cme(number) => codes::CODES.iter().find(|row| row.code == number),
+            Code::Cme(number) => codes::CODES.find(number),
             _ => None,
         };
         let (name, cause) = match (row, code) {
-            (Some(row), _) => (row.name, row.cause),
+            (Some(row), _) => row,
             (None, Code::None) => ("no reason given", Cause::Unknown),
             (None, _) => ("not in the manual", Cause::Unknown),
         };

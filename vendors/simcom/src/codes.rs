@@ -1,23 +1,18 @@
 //! The result codes of the CMQTT commands (A76XX AT Command Manual V1.09,
 //! chapter 18.3; SIM7500/7600 V3.00, chapter 16), and what helps.
 
-use hayes::mqtt::Cause;
+use hayes::{
+    at::reason::{Reason, Reasons},
+    mqtt::Cause,
+};
 
-/// One code.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub code: i32,
-    pub name: &'static str,
-    pub cause: Cause,
-}
-
-const fn row(code: i32, name: &'static str, cause: Cause) -> Row {
-    Row { code, name, cause }
+const fn row(code: i16, name: &'static str, cause: Cause) -> Reason {
+    Reason { code, name, cause }
 }
 
 /// In the manual's words. M18 ends at 33, A300 at 34; what is not here is
 /// reported with its number.
-pub(crate) const CODES: &[Row] = &[
+const ROWS: [Reason; 36] = [
     row(0, "operation succeeded", Cause::Unknown),
     row(1, "failed", Cause::Unknown),
     row(2, "bad UTF-8 string", Cause::InvalidArgument),
@@ -55,6 +50,8 @@ pub(crate) const CODES: &[Row] = &[
     row(34, "TLS session failed to open", Cause::Tls),
     row(35, "disconnect from the server failed", Cause::ClosedByPeer),
 ];
+
+pub(crate) const CODES: Reasons = hayes::reasons!(ROWS);
 
 /// What to try after a failure; made of what the field found out.
 #[must_use]

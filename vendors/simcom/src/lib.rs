@@ -90,20 +90,13 @@ pub enum Family {
 
 impl Family {
     fn of_model(name: &[u8]) -> Self {
-        const MODELS: [(&[u8], Family); 10] = [
-            (b"SIM75", Family::Sim7600),
-            (b"SIM760", Family::Sim7600),
-            (b"SIM78", Family::Sim7600),
-            (b"SIM767", Family::Sim767xx),
-            (b"A7600", Family::A76xx),
-            (b"A7608", Family::A76xx),
-            (b"A7670", Family::A76xx),
-            (b"A7672", Family::A76xx),
-            (b"A7678", Family::A76xx),
-            (b"A76", Family::A76xx),
-        ];
-        let model = MODELS.iter().find(|(prefix, _)| name.starts_with(prefix));
-        model.map_or(Self::Unknown, |(_, family)| *family)
+        match name {
+            [b'S', b'I', b'M', b'7', b'5' | b'8', ..] => Self::Sim7600,
+            [b'S', b'I', b'M', b'7', b'6', b'0', ..] => Self::Sim7600,
+            [b'S', b'I', b'M', b'7', b'6', b'7', ..] => Self::Sim767xx,
+            [b'A', b'7', b'6', ..] => Self::A76xx,
+            _ => Self::Unknown,
+        }
     }
 
     /// Limits by the manuals; the modem's own test answers replace them where

@@ -389,11 +389,11 @@ impl Simcom {
 
     fn refusal(&self, command: &'static str, code: Code) -> Refusal {
         let row = match code {
-            Code::Vendor(number) => codes::CODES.iter().find(|row| row.code == number),
+            Code::Vendor(number) => codes::CODES.find(number),
             _ => None,
         };
         let (name, cause) = match (row, code) {
-            (Some(row), _) => (row.name, row.cause),
+            (Some(row), _) => row,
             (None, Code::Cme(10..=18 | 313)) => ("SIM", Cause::Sim),
             (None, Code::Cme(_)) => ("see 3GPP TS 27.007, 9.2", Cause::Unknown),
             (None, Code::None) if command == "+CMQTTACCQ" => {

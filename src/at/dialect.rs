@@ -8,6 +8,7 @@
 use core::marker::PhantomData;
 
 use super::{
+    WIDE,
     command::Scope,
     line::{Final, Line, final_result},
     script::Program,
@@ -232,6 +233,9 @@ pub fn read<'a, D: Dialect>(raw: &'a [u8], open: Option<&Open<'_>>) -> Reading<'
 #[inline]
 pub fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
     let name = D::urc_name(name);
+    if !WIDE {
+        return D::URCS.iter().find(|row| row.name.as_bytes() == name);
+    }
     let wanted = ONES.wrapping_mul(u64::from(key(name)));
     for (keys, rows) in Keys::<D>::OF_URCS.iter().zip(D::URCS.chunks(8)) {
         let differ = keys ^ wanted;

@@ -17,6 +17,7 @@
 //!    is brought to its end and nothing further is begun.
 
 use super::{
+    WIDE,
     command::{FNV_START, Field, Scope, Writer, fnv1a, name},
     dialect::{Dialect, Form, Open, Reading, Urc, read, result_row},
     framer::{Frame, Framer},
@@ -329,8 +330,8 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
         self.control.told(now);
         self.control.last_byte = self.control.now;
         match bytes {
-            [byte] if self.framer.push(*byte) => {}
-            data if self.framer.push_data(data.len()) => self.control.data(data),
+            [byte] if WIDE && self.framer.push(*byte) => {}
+            data if WIDE && self.framer.push_data(data.len()) => self.control.data(data),
             _ => self.take(bytes),
         }
     }
@@ -387,10 +388,15 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let receiving = self.framer.data_left() > 0 || self.control.is_receiving();
-        let stall = receiving.then(|| self.control.stall());
-        let all = [self.control.deadline(), self.unended_word(), stall];
-        all.into_iter().flatten().reduce(Moment::earlier).map(|at| self.control.instant(at))
+        let mut due = self.control.deadline();
+        let mut also = |at| due = Some(due.map_or(at, |due| at.earlier(due)));
+        if let Some(word) = self.unended_word() {
+            also(word);
+        }
+        if self.framer.data_left() > 0 || self.control.is_receiving() {
+            also(self.control.stall());
+        }
+        due.map(|at| self.control.instant(at))
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {

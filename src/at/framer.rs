@@ -19,6 +19,8 @@ use core::fmt;
 
 use heapless::Vec;
 
+use super::WIDE;
+
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
 
@@ -373,9 +375,18 @@ const WORD: usize = size_of::<usize>();
 const ONES: usize = usize::MAX / 255;
 const HIGHS: usize = ONES << 7;
 
-/// Where the first line end or `mark` stands, a word at a time.
+/// Where the first line end or `mark` stands.
 #[inline]
 fn find_end(bytes: &[u8], mark: u8) -> Option<usize> {
+    if WIDE { find_end_by_words(bytes, mark) } else { find_end_by_bytes(bytes, mark) }
+}
+
+fn find_end_by_bytes(bytes: &[u8], mark: u8) -> Option<usize> {
+    bytes.iter().position(|b| *b == CR || *b == LF || *b == mark)
+}
+
+#[inline]
+fn find_end_by_words(bytes: &[u8], mark: u8) -> Option<usize> {
     let wanted = [CR, LF, mark].map(|byte| ONES.wrapping_mul(usize::from(byte)));
     let words = bytes.chunks_exact(WORD);
     let tail = words.remainder();
@@ -391,8 +402,7 @@ fn find_end(bytes: &[u8], mark: u8) -> Option<usize> {
         }
         from = from.wrapping_add(WORD);
     }
-    let at = tail.iter().position(|b| *b == CR || *b == LF || *b == mark)?;
-    Some(from.wrapping_add(at))
+    Some(from.wrapping_add(find_end_by_bytes(tail, mark)?))
 }
 
 /// Skips to the end of the line or of `input`: how many bytes of the line
@@ -476,6 +486,18 @@ mod tests {
 
     fn said(kind: char, text: &str) -> (char, Vec<u8>) {
         (kind, text.as_bytes().to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn words_and_bytes_find_the_same_end(
+            bytes in proptest::collection::vec(prop_oneof![Just(CR), Just(LF), Just(b','), any::<u8>()], 0..40),
+        ) {
+            for from in 0..bytes.len() {
+                let rest = &bytes[from..];
+                prop_assert_eq!(find_end_by_words(rest, b','), find_end_by_bytes(rest, b','));
+            }
+        }
     }
 
     #[test]

@@ -13,3 +13,7 @@ pub mod framer;
 pub mod line;
 pub mod reason;
 pub mod script;
+
+/// Whether to spend code on speed, as by searching eight bytes at once: not on
+/// a microcontroller, which waits for its UART anyway.
+const WIDE: bool = cfg!(target_pointer_width = "64");

@@ -52,7 +52,7 @@ use embedded_io::{Read, ReadReady, Write};
 use crate::{
     client::{ClientError, EMPTY_READS},
     clock::Instant,
-    fmt,
+    fmt as log,
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
         Assurance, ConnectOptions, Credential, Error, Event, Granted, LinkState, Network, Publish,
@@ -232,7 +232,7 @@ where
             self.turn(None)?;
         }
         let event = self.machine.event().unwrap_or(Event::Missed(0));
-        fmt::event(&event);
+        log::event(&event);
         Ok(event)
     }
 
@@ -245,16 +245,16 @@ where
     pub fn poll_event(&mut self) -> Result<Option<Event<'_>>, ClientError<T::Error>> {
         self.open();
         while !self.machine.has_event() && self.carry(None)? {}
-        Ok(self.machine.event().inspect(fmt::event))
+        Ok(self.machine.event().inspect(log::event))
     }
 
     /// Runs one operation to its end.
     fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<T::Error>> {
         self.open();
         let verb = operation.verb();
-        fmt::begun(verb);
+        log::begun(verb);
         let outcome = self.finish(operation);
-        fmt::outcome(verb, &outcome);
+        log::outcome(verb, &outcome);
         outcome
     }
 
@@ -294,7 +294,7 @@ where
         let done = self.try_carry(operation);
         if let Err(error) = &done {
             self.machine.closed();
-            fmt::ended(error);
+            log::ended(error);
         }
         done
     }

@@ -348,7 +348,13 @@ async fn write_all<M: Machine, C: Clock, W: Write, F: Future<Output = Result<usi
             }
             Some(Err(error)) => return Err(ClientError::Transport(error)),
             None => {
-                machine.tick(clock.now());
+                let now = clock.now();
+                machine.tick(now);
+                // Without a deadline only the transport could end this.
+                let endless = machine.deadline().is_none() && operation.is_some();
+                if endless && machine.transmit(operation, now).is_some() {
+                    return Err(Error::Unresponsive.into());
+                }
                 break;
             }
         }

@@ -208,16 +208,70 @@ async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
     );
 }
 
+/// A writer that takes nothing any more once the gate is shut.
+struct Gate(FromTokio<WriteHalf<DuplexStream>>, Rc<Cell<bool>>);
+
+impl ErrorType for Gate {
+    type Error = io::Error;
+}
+
+impl Write for Gate {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.1.get() {
+            std::future::pending::<()>().await;
+        }
+        self.0.write(bytes).await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().await
+    }
+}
+
+/// A modem that is silent, and then does not even take bytes: at 2.5 s the
+/// driver fills up a data phase that may be open.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_stops_taking_bytes_does_not_hang_the_call() {
+    for ms in (0..5_000).step_by(250) {
+        let (host, _wire) = tokio::io::duplex(1 << 16);
+        let (reader, writer) = tokio::io::split(host);
+        let shut = Rc::new(Cell::new(false));
+        let writer = Gate(FromTokio::new(writer), Rc::clone(&shut));
+        let clock = Tokio(tokio::time::Instant::now());
+        let mut modem = hayes_simcom::client::<256, 512, _, _, _>(
+            FromTokio::new(reader),
+            writer,
+            clock,
+            Default::default(),
+        );
+        let shutting = async {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            shut.set(true);
+        };
+        let network = Network::new();
+        let call = tokio::time::timeout(Duration::from_secs(600), modem.bring_up(&network));
+        let (result, ()) = tokio::join!(call, shutting);
+        let told = matches!(&result, Ok(Err(ClientError::Modem(Error::Unresponsive))));
+        assert!(told, "{ms}: {result:?}");
+    }
+}
+
 /// An emulated modem as a transport that never waits.
 struct Wire<M = emulated::Modem> {
     modem: M,
     broker: Loopback,
     now: Rc<Cell<u64>>,
     waiting: VecDeque<u8>,
+    /// When somebody publishes on `t`.
+    due: Rc<Cell<u64>>,
 }
 
 impl<M: Modem> Wire<M> {
     fn advance(&mut self) {
+        if self.now.get() >= self.due.get() {
+            self.due.set(u64::MAX);
+            self.broker.publish(b"t", b"waits", false);
+        }
         self.broker.exchange(&mut self.modem, self.now.get());
         self.waiting.extend(self.modem.transmit(self.now.get()));
     }
@@ -276,6 +330,7 @@ fn the_blocking_client_does_the_same_without_async() {
         broker: Loopback::new(),
         now: Rc::clone(&now),
         waiting: VecDeque::new(),
+        due: Rc::new(Cell::new(u64::MAX)),
     };
     let machine = hayes_simcom::machine::<256, 4096>(Default::default());
     let mut modem = blocking::Client::new(wire, Ticking(now), machine);
@@ -296,11 +351,13 @@ fn the_blocking_client_does_the_same_without_async() {
 #[test]
 fn polling_for_events_fetches_what_waits_in_the_modem() {
     let now = Rc::new(Cell::new(0));
+    let due = Rc::new(Cell::new(u64::MAX));
     let wire = Wire {
         modem: luat::Modem::new(luat::Config::default()),
         broker: Loopback::new(),
         now: Rc::clone(&now),
         waiting: VecDeque::new(),
+        due: Rc::clone(&due),
     };
     let settings = hayes_luat::Settings::new().receiving(hayes_luat::Receiving::Cached);
     let machine = hayes_luat::machine::<320, 4096>(settings);
@@ -308,7 +365,7 @@ fn polling_for_events_fetches_what_waits_in_the_modem() {
     modem.bring_up(&Network::new()).unwrap();
     modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
     modem.subscribe("t", QoS::AtLeastOnce).unwrap();
-    modem.publish(&Publish::new("t", b"waits").unwrap().qos(QoS::AtLeastOnce)).unwrap();
+    due.set(now.get() + 500);
     for _ in 0..10_000 {
         now.set(now.get() + 1);
         match modem.poll_event().unwrap() {

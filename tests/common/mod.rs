@@ -4,11 +4,15 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod law;
+
+use std::collections::VecDeque;
+
 use hayes::{
     Instant, Machine, Operation,
-    mqtt::{ConnectOptions, Error, Event, Network, Publish, QoS, Subscription, TopicFilter},
+    mqtt::{ConnectOptions, Error, Event, Loss, Network, Publish, QoS, Subscription, TopicFilter},
 };
-use hayes_emulator::{luat, network::Loopback, simcom};
+use hayes_emulator::{luat, network::Loopback, rockremote, simcom};
 
 /// How long any operation may take before a test says that it hangs, in ms.
 const HANGS: u64 = 3_600_000;
@@ -29,17 +33,34 @@ pub struct Rig<D, M> {
     pub modem: M,
     pub broker: Loopback,
     pub now: u64,
-    /// Bytes per read of the driver.
+    /// Bytes per read of the driver, or the seed of random ones.
     pub chunk: usize,
+    pub splits: Option<u64>,
     /// Everything that went over the wire: host to modem, modem to host.
     pub host: Vec<u8>,
     pub wire: Vec<(bool, Vec<u8>)>,
     /// Whether bytes reach the other side.
     pub plugged: bool,
+    /// The transport is a connection: what was on the old one is gone with it.
+    pub stream: bool,
     /// What happens to one byte on its way.
     pub trouble: Option<Trouble>,
     /// Bytes that went each way since the trouble was set.
     passed: [usize; 2],
+    /// Nothing passes any more, to the host or to the modem.
+    mute: [bool; 2],
+    /// Bytes of the modem that are late, when they arrive, and whether they do
+    /// so before the driver is told the time.
+    held: Option<Held>,
+    /// The driver knows that the modem has hung up.
+    closed: bool,
+}
+
+/// Bytes that are late.
+struct Held {
+    bytes: VecDeque<u8>,
+    until: u64,
+    before_tick: bool,
 }
 
 /// What happens to the byte at `at` on its way, counted from when it was set.
@@ -58,8 +79,23 @@ pub enum Kind {
     Repeat,
     /// These bytes come before it.
     Insert(Vec<u8>),
+    /// These bytes come after it.
+    Append(Vec<u8>),
     /// Nothing passes any more, in either direction.
     Unplug,
+    /// Nothing passes any more in this direction.
+    Mute,
+    /// The modem restarts; what it was about to say is lost.
+    Reboot,
+    /// The connection to the broker is lost.
+    Lose,
+    /// It and all that follows to the host waits until so many milliseconds
+    /// after the deadline that the driver has now; on the same millisecond, it
+    /// comes before the driver is told the time, or after.
+    Hold {
+        after_ms: i64,
+        before_tick: bool,
+    },
 }
 
 impl Simcom {
@@ -83,18 +119,24 @@ impl Luat {
 }
 
 impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
-    pub fn of(driver: D, modem: M) -> Self {
+    pub fn of(mut driver: D, modem: M) -> Self {
+        driver.opened();
         Self {
             driver,
             modem,
             broker: Loopback::new(),
             now: 0,
             chunk: 64,
+            splits: None,
             host: Vec::new(),
             wire: Vec::new(),
             plugged: true,
+            stream: false,
             trouble: None,
             passed: [0; 2],
+            mute: [false; 2],
+            held: None,
+            closed: false,
         }
     }
 
@@ -108,30 +150,143 @@ impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
         self.passed[usize::from(to_modem)]
     }
 
-    /// What arrives of `bytes`.
-    fn carry(&mut self, to_modem: bool, bytes: &[u8]) -> Vec<u8> {
+    /// The trouble is over, and what was late is there or gone.
+    pub fn mend(&mut self) {
+        self.trouble = None;
+        self.plugged = true;
+        self.mute = [false; 2];
+    }
+
+    /// Whether there are bytes that have not arrived yet.
+    pub const fn is_late(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The host opens its transport anew. Where that is a serial line, nobody
+    /// notices.
+    pub fn reopen(&mut self) {
+        self.held.take_if(|_| self.stream);
+        self.modem.host_arrives(self.now);
+        for _ in 0..100 {
+            if !self.modem.hung_up() {
+                break;
+            }
+            self.now += 1_000;
+            self.modem.transmit(self.now);
+            self.modem.host_arrives(self.now);
+        }
+        self.driver.opened();
+        self.closed = false;
+    }
+
+    /// What arrives of `bytes`, and whether the modem is struck after so many
+    /// of them.
+    fn carry(&mut self, to_modem: bool, bytes: &[u8]) -> (Vec<u8>, Option<(usize, Kind)>) {
         let mut arrived = Vec::new();
+        let mut struck = None;
         for byte in bytes {
             let at = self.passed[usize::from(to_modem)];
             self.passed[usize::from(to_modem)] += 1;
-            if !self.plugged {
+            let trouble = self.trouble.as_ref().filter(|t| t.to_modem == to_modem && t.at == at);
+            let kind = trouble.map(|trouble| trouble.kind.clone());
+            match &kind {
+                Some(Kind::Unplug) => self.plugged = false,
+                Some(Kind::Mute) => self.mute[usize::from(to_modem)] = true,
+                Some(Kind::Reboot | Kind::Lose) => {
+                    struck = kind.clone().map(|k| (arrived.len(), k))
+                }
+                Some(Kind::Hold { after_ms, before_tick }) => {
+                    let deadline = self.driver.deadline().map_or(self.now, Instant::as_millis);
+                    let until = deadline.saturating_add_signed(*after_ms).max(self.now);
+                    let bytes = VecDeque::new();
+                    self.held = Some(Held { bytes, until, before_tick: *before_tick });
+                }
+                _ => {}
+            }
+            if !self.plugged || self.mute[usize::from(to_modem)] {
                 continue;
             }
-            match self.trouble.as_ref().filter(|t| t.to_modem == to_modem && t.at == at) {
-                None => arrived.push(*byte),
-                Some(trouble) => match &trouble.kind {
-                    Kind::Drop => {}
-                    Kind::Garble => arrived.push(byte ^ 0x15),
-                    Kind::Repeat => arrived.extend([*byte, *byte]),
-                    Kind::Insert(bytes) => {
-                        arrived.extend_from_slice(bytes);
-                        arrived.push(*byte);
-                    }
-                    Kind::Unplug => self.plugged = false,
-                },
+            if let Some(held) = self.held.as_mut().filter(|_| !to_modem) {
+                held.bytes.push_back(*byte);
+                continue;
+            }
+            match kind {
+                Some(Kind::Drop) => {}
+                Some(Kind::Garble) => arrived.push(byte ^ 0x15),
+                Some(Kind::Repeat) => arrived.extend([*byte, *byte]),
+                Some(Kind::Insert(bytes)) => {
+                    arrived.extend_from_slice(&bytes);
+                    arrived.push(*byte);
+                }
+                Some(Kind::Append(bytes)) => {
+                    arrived.push(*byte);
+                    arrived.extend_from_slice(&bytes);
+                }
+                _ => arrived.push(*byte),
             }
         }
+        (arrived, struck)
+    }
+
+    fn strike(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Reboot => self.modem.reboot(self.now),
+            Kind::Lose => self.modem.lose(self.now, 0, 1),
+            _ => {}
+        }
+    }
+
+    /// Carries bytes of the host to the modem.
+    fn bring(&mut self, bytes: &[u8]) {
+        self.host.extend_from_slice(bytes);
+        self.wire.push((true, bytes.to_vec()));
+        let (arrived, struck) = self.carry(true, bytes);
+        let Some((at, kind)) = struck else { return self.modem.receive(self.now, &arrived) };
+        let (before, after) = arrived.split_at(at);
+        self.modem.receive(self.now, before);
+        self.strike(&kind);
+        self.modem.receive(self.now, after);
+    }
+
+    /// What the driver receives now.
+    fn fetch(&mut self) -> Vec<u8> {
+        let bytes = self.modem.transmit(self.now);
+        let (mut arrived, struck) = self.carry(false, &bytes);
+        if let Some((at, kind)) = struck {
+            if matches!(kind, Kind::Reboot) {
+                arrived.truncate(at);
+            }
+            self.strike(&kind);
+        }
+        if let Some(held) = self.held.take_if(|held| held.until <= self.now) {
+            arrived.extend(held.bytes);
+        }
         arrived
+    }
+
+    /// Lets the driver read `bytes`.
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let size = self.splits.as_mut().map_or(self.chunk, |seed| {
+                *seed = next(*seed);
+                usize::try_from(*seed % 12).expect("small") + 1
+            });
+            let (piece, rest) = bytes.split_at(size.min(bytes.len()));
+            self.driver.receive(piece, Instant::from_millis(self.now));
+            bytes = rest;
+        }
+    }
+
+    /// Carries what the driver has to say; whether there was anything.
+    fn send(&mut self, operation: Option<&Operation<'_>>) -> bool {
+        let mut busy = false;
+        while let Some(bytes) = self.driver.transmit(operation, Instant::from_millis(self.now)) {
+            let bytes = bytes.to_vec();
+            self.driver.sent(bytes.len());
+            self.bring(&bytes);
+            busy = true;
+        }
+        busy
     }
 
     fn time(&self) -> Instant {
@@ -140,36 +295,39 @@ impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
 
     /// Carries what is due now; whether there was anything.
     pub fn exchange(&mut self, operation: Option<&Operation<'_>>) -> bool {
-        let mut busy = false;
-        while let Some(bytes) = self.driver.transmit(operation, Instant::from_millis(self.now)) {
-            let bytes = bytes.to_vec();
-            self.driver.sent(bytes.len());
-            self.host.extend_from_slice(&bytes);
-            self.wire.push((true, bytes.clone()));
-            let bytes = self.carry(true, &bytes);
-            self.modem.receive(self.now, &bytes);
-            busy = true;
-        }
+        let sent = self.send(operation);
         self.broker.exchange(&mut self.modem, self.now);
-        let bytes = self.modem.transmit(self.now);
-        let bytes = self.carry(false, &bytes);
-        for piece in bytes.chunks(self.chunk) {
-            self.driver.receive(piece, Instant::from_millis(self.now));
-            busy = true;
+        let bytes = self.fetch();
+        let read = !bytes.is_empty();
+        if read {
+            self.wire.push((false, bytes.clone()));
+            self.read(&bytes);
         }
-        if !bytes.is_empty() {
-            self.wire.push((false, bytes));
+        if !sent && !read && self.modem.hung_up() && !self.closed {
+            self.closed = true;
+            self.driver.closed();
         }
-        busy
+        sent || read
+    }
+
+    /// When something is due next.
+    fn next_due(&self) -> Option<u64> {
+        let driver = self.driver.deadline().map(Instant::as_millis);
+        let held = self.held.as_ref().map(|held| held.until);
+        [driver, self.modem.deadline(), held].into_iter().flatten().min()
     }
 
     /// Lets time pass to whatever is due next; `false` if nothing is.
     pub fn advance(&mut self) -> bool {
-        let driver = self.driver.deadline().map(Instant::as_millis);
-        let next = [driver, self.modem.deadline()].into_iter().flatten().min();
-        let Some(next) = next else { return false };
+        let Some(next) = self.next_due() else { return false };
         self.now = self.now.max(next);
-        if driver.is_some_and(|at| at <= self.now) {
+        let late = self.held.take_if(|held| held.before_tick && held.until <= self.now);
+        if let Some(held) = late {
+            let bytes: Vec<u8> = held.bytes.into();
+            self.wire.push((false, bytes.clone()));
+            self.driver.receive(&bytes, self.time());
+        }
+        if self.driver.deadline().is_some_and(|at| at <= self.time()) {
             self.driver.tick(self.time());
         }
         true
@@ -180,9 +338,7 @@ impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
         let end = self.now + ms;
         loop {
             while self.exchange(None) {}
-            let driver = self.driver.deadline().map(Instant::as_millis);
-            let next = [driver, self.modem.deadline()].into_iter().flatten().min();
-            match next.filter(|next| *next <= end) {
+            match self.next_due().filter(|next| *next <= end) {
                 Some(_) => self.advance(),
                 None => break,
             };
@@ -196,15 +352,33 @@ impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
 
     /// Runs an operation to its end.
     pub fn run(&mut self, operation: &Operation<'_>) -> Result<(), Error> {
+        self.run_with(operation, |_| {})
+    }
+
+    /// The same, and calls `turn` before each turn.
+    pub fn run_with(
+        &mut self,
+        operation: &Operation<'_>,
+        mut turn: impl FnMut(&mut Self),
+    ) -> Result<(), Error> {
         self.start(operation)?;
-        let began = self.now;
+        let mut waited = 0;
         for _ in 0..100_000 {
-            while self.exchange(Some(operation)) {}
+            turn(self);
+            while self.exchange(Some(operation)) {
+                turn(self);
+            }
             if let Some(outcome) = self.driver.outcome() {
                 return outcome;
             }
+            if self.closed {
+                // What the client says of its transport.
+                return Err(Error::Lost(Loss::Closed(None)));
+            }
+            let before = self.now;
             assert!(self.advance(), "{:?} hangs: nothing is due", operation.verb());
-            assert!(self.now - began < HANGS, "{:?} hangs: an hour has passed", operation.verb());
+            waited += self.now.saturating_sub(before);
+            assert!(waited < HANGS, "{:?} hangs: an hour has passed", operation.verb());
         }
         panic!("{:?} spins", operation.verb());
     }
@@ -272,13 +446,28 @@ impl<D: Machine, M: hayes_emulator::Modem> Rig<D, M> {
 
     /// The dialogue so far, escaped, one line a direction change.
     pub fn transcript(&self) -> String {
-        self.wire
-            .iter()
-            .map(|(host, bytes)| {
-                format!("{} {}\n", if *host { '>' } else { '<' }, bytes.escape_ascii())
+        let turns = self.wire.chunk_by(|(before, _), (after, _)| before == after);
+        turns
+            .map(|turn| {
+                let bytes: Vec<u8> = turn.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+                let mark = if turn[0].0 { '>' } else { '<' };
+                let text = bytes.escape_ascii().to_string();
+                format!("{mark} {}\n", text.replace(&"\\r".repeat(64), "(64 \\r)"))
             })
             .collect()
     }
+}
+
+/// Marsaglia's xorshift: random, and the same in every run.
+pub fn next(mut state: u64) -> u64 {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^ (state << 17)
+}
+
+/// A line as a modem prints it.
+pub fn framed(line: &str) -> Vec<u8> {
+    format!("\r\n{line}\r\n").into_bytes()
 }
 
 pub fn message(topic: &str, payload: &[u8]) -> Heard {
@@ -291,4 +480,15 @@ pub fn config(family: simcom::Family) -> simcom::Config {
 
 pub fn luat_config(family: luat::Family) -> luat::Config {
     luat::Config { family, ..luat::Config::default() }
+}
+
+/// A box that sends at once, lets every message in, and takes two seconds to
+/// boot.
+pub fn rock_config() -> rockremote::Config {
+    rockremote::Config {
+        queue: rockremote::Queue::IMMEDIATELY,
+        mt_filters: vec!["#".parse().expect("a filter")],
+        boot: 2_000,
+        ..rockremote::Config::default()
+    }
 }

@@ -35,6 +35,7 @@ fn budget(stream: &str) -> Budget {
         "receive_256" | "receive_1500" | "msub_1360" => {
             Budget::Fixed([None, None, Some(0.3), Some(0.3)])
         }
+        "publish_256" | "publish_1500" => Budget::Fixed([None, None, Some(1.0), Some(1.0)]),
         "hostile_payload" | "hostile_crlf" | "hostile_line" => Budget::Mixed(2.0),
         _ => Budget::None,
     }

@@ -1,5 +1,5 @@
-//! What the benches read: fixed, seeded streams of about 64 kB as an A76xx or
-//! a Luat modem sends them, and the one way in which all of them are read, from bytes to
+//! What the benches read: fixed, seeded streams of about 64 kB as an A76xx, a
+//! Luat modem or an MQTT broker sends them, and the one way in which all of them are read, from bytes to
 //! typed events.
 //!
 //! Measured is [`feed`] alone: `receive` of the machine (framer, line grammar, dialect, engine, inbox), then every event taken out as the client
@@ -15,7 +15,11 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
-use hayes::{Instant, Machine, Operation, mqtt::Event};
+use hayes::{
+    Instant, Machine, Operation,
+    mqtt::{ConnectOptions, Event},
+};
+use hayes_iridium::rockremote;
 use hayes_simcom::Settings;
 
 /// Bytes per read; the last is a whole message, answer or hostile line.
@@ -32,6 +36,7 @@ const NOW: Instant = Instant::from_millis(0);
 enum Driver {
     Simcom(hayes_simcom::Machine<256, 8192>),
     Luat(hayes_luat::Machine<256, 8192>),
+    Rockremote(rockremote::Machine<8192>),
 }
 
 impl Driver {
@@ -39,6 +44,7 @@ impl Driver {
         match self {
             Self::Simcom(machine) => machine,
             Self::Luat(machine) => machine,
+            Self::Rockremote(machine) => machine,
         }
     }
 
@@ -46,6 +52,7 @@ impl Driver {
         match self {
             Self::Simcom(machine) => feed(machine, bytes, read, tally),
             Self::Luat(machine) => feed(machine, bytes, read, tally),
+            Self::Rockremote(machine) => feed(machine, bytes, read, tally),
         }
     }
 }
@@ -57,9 +64,16 @@ pub struct Stream {
     /// Where its pieces end; at each of them a command follows if `commands`.
     pub ends: Vec<usize>,
     pub commands: bool,
-    /// Whether a Luat modem sends it.
-    luat: bool,
+    sender: Sender,
     pub expected: Tally,
+}
+
+/// Who sends a stream.
+#[derive(Clone, Copy)]
+enum Sender {
+    Simcom,
+    Luat,
+    Broker,
 }
 
 /// What became of a stream.
@@ -112,11 +126,15 @@ impl Lane {
     /// A driver that is in step with its modem and, if the stream has answers,
     /// waits for that of piece `first`.
     pub fn new(stream: &Stream, first: usize) -> Self {
-        let driver = if stream.luat {
-            let settings = hayes_luat::Settings::new();
-            Driver::Luat(hayes_luat::machine(settings).report_urcs(true))
-        } else {
-            Driver::Simcom(hayes_simcom::machine(Settings::new()).report_urcs(true))
+        let driver = match stream.sender {
+            Sender::Simcom => {
+                Driver::Simcom(hayes_simcom::machine(Settings::new()).report_urcs(true))
+            }
+            Sender::Luat => {
+                let settings = hayes_luat::Settings::new();
+                Driver::Luat(hayes_luat::machine(settings).report_urcs(true))
+            }
+            Sender::Broker => Driver::Rockremote(connected()),
         };
         let mut lane = Self { driver, next: first, tally: Tally::default() };
         if stream.commands {
@@ -209,6 +227,9 @@ pub fn all() -> Vec<Stream> {
         receive("receive_1500", 1500, text),
         msub("msub_20", 20),
         msub("msub_1360", 1360),
+        publish("publish_20", 20),
+        publish("publish_256", 256),
+        publish("publish_1500", 1500),
         receive("hostile_payload", 256, look_alikes),
         hostile_crlf(),
         hostile_line(),
@@ -235,7 +256,11 @@ impl Maker {
             bytes: Vec::new(),
             ends: Vec::new(),
             commands,
-            luat: name.starts_with("msub"),
+            sender: match name {
+                _ if name.starts_with("msub") => Sender::Luat,
+                _ if name.starts_with("publish") => Sender::Broker,
+                _ => Sender::Simcom,
+            },
             expected,
         };
         Self { stream, random: 0x9E37_79B9_7F4A_7C15 }
@@ -400,6 +425,46 @@ fn msub(name: &'static str, len: usize) -> Stream {
         }
         maker.push(payload);
         maker.push("\r\n");
+        maker.end();
+        maker.stream.expected.messages += 1;
+        maker.stream.expected.content += 20 + len;
+    }
+    maker.stream
+}
+
+/// A client whose broker has taken it.
+fn connected() -> rockremote::Machine<8192> {
+    let options = ConnectOptions::new(rockremote::HOST, rockremote::PORT, "device-7");
+    let options = options.expect("a host and an identifier");
+    let connect = &Operation::Connect(&options);
+    let mut machine = rockremote::machine(rockremote::Settings::new());
+    machine.start(connect, NOW).expect("nothing speaks against it");
+    while let Some(bytes) = machine.transmit(Some(connect), NOW) {
+        let count = bytes.len();
+        machine.sent(count);
+    }
+    machine.receive(b"\x20\x02\0\0", NOW);
+    machine
+}
+
+/// PUBLISH packets with QoS 0, topics of 20 bytes and payloads of `len`.
+fn publish(name: &'static str, len: usize) -> Stream {
+    let mut maker = Maker::new(name, false);
+    while !maker.is_full() {
+        let number = maker.below(100_000);
+        maker.push([0x30]);
+        let rest = 2 + 20 + len;
+        if rest < 128 {
+            maker.push([rest as u8]);
+        } else {
+            maker.push([rest as u8 | 0x80, (rest >> 7) as u8]);
+        }
+        maker.push(format!("\0\x14device-7/inbox/{number:05}"));
+        let mut payload = Vec::new();
+        while payload.len() < len {
+            payload.push(maker.below(256) as u8);
+        }
+        maker.push(payload);
         maker.end();
         maker.stream.expected.messages += 1;
         maker.stream.expected.content += 20 + len;

@@ -29,8 +29,10 @@
 //! by the box, and its port is 1883.
 //!
 //! **Transport.** The transport is the connection: each connect wants a new
-//! one, and one that failed, that was disconnected, or on which a future was
-//! dropped in the middle of a packet is used up ([`Error::TransportUsed`]).
+//! one, and one that failed, that was disconnected, or on which a connect or
+//! half a packet was dropped with its future is used up
+//! ([`Error::TransportUsed`]). A broker that breaks the protocol is not heard
+//! any more ([`Machine::violation`]); closing the transport is the caller's.
 //! Open another and give it to the client with
 //! [`replace_transport`](hayes::Client::replace_transport); what belongs to a
 //! kept session stays in the machine. PINGREQ goes out while a call of the
@@ -39,12 +41,17 @@
 //! **Received messages.** A subscription also returns what this client and
 //! others on the LAN publish: use disjoint trees, say `up/` and `dn/`. What
 //! finds no room in the inbox is acknowledged and announced as
-//! [dropped](hayes::mqtt::Event::Dropped).
+//! [dropped](hayes::mqtt::Event::Dropped). Messages with QoS 2 may be under
+//! way within a span of 1,024 packet identifiers; beyond it the link is given
+//! up ([`Violation::Window`]).
 //!
 //! **After a failure.** A publish with QoS 1 or 2 whose outcome is unknown may
 //! be [repeated](hayes::mqtt::Publish::repeat); in a session that was kept
 //! ([`Session::Resumed`](hayes::mqtt::Session::Resumed)) a message with QoS 2
-//! then arrives once.
+//! then arrives once. Four such publishes are remembered, by their content. A
+//! machine that starts anew remembers none, and the broker may take its first
+//! packet identifiers for those of messages unfinished before: let it connect
+//! once with a clean session.
 
 pub mod cloud;
 mod decoder;

@@ -176,7 +176,7 @@ impl Exchange {
     fn complete(&self) -> Option<Answer> {
         match (self.outcome?, self.result) {
             (_, Some(code)) if code != 0 => Some(Answer::Failed(Code::Vendor(code))),
-            (Err(code), _) if code != Code::None || !self.may_have_result() => {
+            (Err(code), _) if !matches!(code, Code::None) || !self.may_have_result() => {
                 Some(Answer::Failed(code))
             }
             (Ok(()), None) if self.required => None,
@@ -993,7 +993,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// that may have gone with it.
     fn lose(&mut self, session: u8, loss: Loss) {
         let own = session == self.session;
-        if !(own && self.link() == LinkState::Connecting) {
+        if !(own && matches!(self.link(), LinkState::Connecting)) {
             self.set_link(session, LinkState::Lost(loss));
             self.inbox.lost(session, loss);
         }
@@ -1021,7 +1021,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         let mut told = false;
         for session in 0..2_u8 {
             let state = self.links.get(usize::from(session)).copied();
-            if service && state == Some(LinkState::Connected) {
+            if service && matches!(state, Some(LinkState::Connected)) {
                 self.lose(session, Loss::Network);
                 told = true;
             }
@@ -1050,7 +1050,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         self.waiting = 0;
         self.fetch_due = false;
         for link in &mut self.links {
-            if *link == LinkState::Connected {
+            if matches!(link, LinkState::Connected) {
                 *link = LinkState::Lost(Loss::Restart);
             }
         }
@@ -1153,8 +1153,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.open_data = false;
         }
         if self.run.abandoned {
-            let accepted = answer == Answer::Silence && self.exchange.outcome == Some(Ok(()));
-            if accepted && self.link() == LinkState::Connected {
+            let silence = matches!(answer, Answer::Silence);
+            let accepted = silence && matches!(self.exchange.outcome, Some(Ok(())));
+            if accepted && matches!(self.link(), LinkState::Connected) {
                 // Its result may come yet, and must not be another's.
                 self.lose(self.session, Loss::NoResult);
                 self.dialect.lost(Some(self.session), false, b"");
@@ -1162,7 +1163,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.end_run();
             return;
         }
-        let lost = answer == Answer::Silence && !self.exchange.required && !self.exchange.prompted;
+        let lost =
+            matches!(answer, Answer::Silence) && !self.exchange.required && !self.exchange.prompted;
         if lost && !self.run.sync && !self.run.repeated {
             // The command or its answer was lost on the wire. It has no
             // effect that a repetition would double.
@@ -1248,7 +1250,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     fn fail(&mut self, answer: Answer) {
         let command = core::str::from_utf8(self.exchange.name).unwrap_or_default();
         let line = self.step().map_or(&[][..], |step| step.line());
-        let connected = self.link() == LinkState::Connected;
+        let connected = matches!(self.link(), LinkState::Connected);
         let (error, loss) = match answer {
             Answer::Failed(code) => self.dialect.explain(command, line, code),
             Answer::Ok => self.dialect.explain(command, line, Code::None),

@@ -206,6 +206,12 @@ fn bare(input: &[u8]) -> IResult<&[u8], Value<'_>> {
     Ok((after, Value::Bare(text.trim_ascii())))
 }
 
+/// Whether `part` stands somewhere in `text`.
+#[must_use]
+pub fn contains(text: &[u8], part: &[u8]) -> bool {
+    (0..text.len()).any(|at| text.get(at..).is_some_and(|rest| rest.starts_with(part)))
+}
+
 /// All of `text` as a decimal number without a sign, if it is one that fits.
 #[must_use]
 pub fn unsigned(text: &[u8]) -> Option<u32> {

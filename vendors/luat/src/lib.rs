@@ -235,3 +235,26 @@ impl Settings {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hayes::{
+        Instant, Machine as _, Operation,
+        mqtt::{ConnectOptions, Error, Feature, Tls},
+    };
+
+    use super::*;
+
+    #[test]
+    fn tls_is_refused_exactly_where_it_was_left_out() {
+        let mut machine = machine::<128, 256>(Settings::new());
+        let options = ConnectOptions::new("broker.example", 8883, "id").unwrap();
+        let options = options.tls(Tls::insecure());
+        let started = machine.start(&Operation::Connect(&options), Instant::from_millis(0));
+        let refused = started == Err(Error::Unsupported(Feature::Tls));
+        assert_eq!(refused, !cfg!(feature = "tls"), "{started:?}");
+        let deleted = machine.start(&Operation::Delete("ca.pem"), Instant::from_millis(0));
+        let refused = deleted == Err(Error::Unsupported(Feature::Files));
+        assert_eq!(refused, !cfg!(feature = "tls"), "{deleted:?}");
+    }
+}

@@ -7,7 +7,7 @@
 use hayes::{
     at::{
         dialect::{Ending, ResultRow, Urc, UrcRow},
-        line::{Failure, Final, Line, unsigned},
+        line::{Failure, Final, Line, contains, unsigned},
     },
     mqtt::Loss,
 };
@@ -76,9 +76,7 @@ pub(crate) fn urc_name(name: &[u8]) -> &[u8] {
 fn stored<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
     match line.text() {
         [slot @ b'0'..=b'3'] => Some(Urc::Waiting { slot: slot.wrapping_sub(b'0') }),
-        text if text.windows(5).any(|part| part == b"byte,") => {
-            Some(Urc::MessageEnd { session: 0 })
-        }
+        text if contains(text, b"byte,") => Some(Urc::MessageEnd { session: 0 }),
         _ => None,
     }
 }
@@ -90,7 +88,7 @@ fn closed<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
 /// A deactivation may be the only sign that the connection is dead (seen).
 fn packet_event<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
     let text = line.text();
-    let lost = text.windows(9).any(|part| part == b"PDN DEACT") || text.ends_with(b"DETACH");
+    let lost = contains(text, b"PDN DEACT") || text.ends_with(b"DETACH");
     Some(if lost { Urc::NetworkLost { service: true } } else { Urc::Other })
 }
 

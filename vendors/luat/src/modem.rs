@@ -7,7 +7,7 @@ use hayes::{
         command::{Arg, Field, Scope, content_hash},
         dialect::{Dialect, Ending, ResultRow, Urc, UrcRow},
         escape::escaped_len,
-        line::{Final, Line, Value, unsigned},
+        line::{Final, Line, Value, contains, unsigned},
         script::{Answer, Program, Then},
     },
     mqtt::{
@@ -175,8 +175,7 @@ impl Luat {
     /// `AirM2M_780E_V1169_LTE_AT` (seen), `AirM2M_780EL_LTE_AT_MU`.
     pub(crate) fn identity(&mut self, line: &Line<'_>) {
         let name = line.raw;
-        let has = |part: &[u8]| name.windows(part.len()).any(|window| window == part);
-        let other = OTHERS.iter().find(|(part, _)| has(part.as_bytes()));
+        let other = OTHERS.iter().find(|(part, _)| contains(name, part.as_bytes()));
         if let Some((_, what)) = other {
             self.is_other(what);
             return;

@@ -8,7 +8,7 @@
 use hayes::{
     at::{
         dialect::{Encoding, ResultRow, Uncounted, Urc, UrcRow},
-        line::{Line, Value, unsigned},
+        line::{Line, Value, contains, unsigned},
     },
     mqtt::Loss,
 };
@@ -114,7 +114,7 @@ fn network_lost<'a>(_: &Line<'a>) -> Option<Urc<'a>> {
 /// 3GPP TS 27.007, 10.1.19: only a deactivation or a detachment is a loss.
 fn packet_event<'a>(line: &Line<'a>) -> Option<Urc<'a>> {
     let text = line.text();
-    let lost = text.windows(9).any(|part| part == b"PDN DEACT") || text.ends_with(b"DETACH");
+    let lost = contains(text, b"PDN DEACT") || text.ends_with(b"DETACH");
     Some(if lost { Urc::NetworkLost { service: false } } else { Urc::Other })
 }
 

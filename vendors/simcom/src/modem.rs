@@ -7,7 +7,7 @@ use hayes::{
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
         dialect::{Dialect, ResultRow, Uncounted, Urc, UrcRow},
-        line::{Line, Value, unsigned},
+        line::{Line, Value, contains, unsigned},
         script::{Answer, Program, Then},
     },
     mqtt::{
@@ -351,8 +351,7 @@ impl Simcom {
 
     /// The keys that `AT+CMQTTCFG` takes.
     pub(crate) fn config_keys(&mut self, line: &Line<'_>) {
-        let has = |key: &[u8]| line.raw.windows(key.len()).any(|part| part == key);
-        if has(b"version") {
+        if contains(line.raw, b"version") {
             self.features.insert(Features::CONFIG_VERSION);
         }
     }

@@ -27,10 +27,11 @@
 //!
 //! # Features
 //!
-//! None is on by default, and none changes what the others do.
+//! Only `tls` is on by default, and none changes what the others do.
 //!
 //! | feature | adds |
 //! |---|---|
+//! | `tls` | TLS, and certificates on the modem; 2.4 kB of flash with SIMCom |
 //! | `shared` | the module `shared` |
 //! | `embassy-time` | the clock `clock::Embassy` |
 //! | `tokio` | the clock `clock::Tokio` |

@@ -270,55 +270,67 @@ where
         &mut self,
         operation: Option<&Operation<'_>>,
     ) -> Result<(), ClientError<R::Error>> {
-        let done = self.carry(operation).await;
-        if let Err(error @ (ClientError::Transport(_) | ClientError::Closed)) = &done {
-            self.machine.closed();
-            log::ended(error);
-        }
-        done
-    }
-
-    async fn carry(
-        &mut self,
-        operation: Option<&Operation<'_>>,
-    ) -> Result<(), ClientError<R::Error>> {
         let Self { reader, writer, clock, machine, buffer, .. } = self;
         let mut lease = Lease { machine, unsure: 0, held: true };
-        let mut empty_reads = 0_u8;
-        loop {
-            let arrived = {
-                let mut read = Reading { future: pin!(reader.read(buffer)), arrived: None };
-                let wrote = write_all(&mut lease, operation, &mut read, writer, clock).await?;
-                if read.arrived.is_none() {
-                    let outcome = match operation {
-                        Some(_) => lease.machine.outcome(),
-                        None => lease.machine.has_event().then_some(Ok(())),
-                    };
-                    if let Some(outcome) = outcome {
-                        lease.held = false;
-                        return outcome.map_err(ClientError::Modem);
-                    }
+        let done = carry(&mut lease, operation, reader, writer, clock, buffer).await;
+        match done {
+            Ok(outcome) => {
+                lease.held = false;
+                outcome.map_err(ClientError::Modem)
+            }
+            Err(error) => {
+                if !matches!(error, ClientError::Modem(_)) {
+                    lease.machine.closed();
+                    log::ended(&error);
                 }
-                if wrote && read.arrived.is_none() {
-                    let flush = read.alongside(writer.flush(), clock, None).await;
-                    flush.unwrap_or(Ok(())).map_err(ClientError::Transport)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The outcome, unless the transport fails before.
+async fn carry<M: Machine, C: Clock, R: Read, W: Write<Error = R::Error>>(
+    lease: &mut Lease<'_, M>,
+    operation: Option<&Operation<'_>>,
+    reader: &mut R,
+    writer: &mut W,
+    clock: &C,
+    buffer: &mut [u8; READ],
+) -> Result<Result<(), Error>, ClientError<R::Error>> {
+    let mut empty_reads = 0_u8;
+    loop {
+        let arrived = {
+            let mut read = Reading { future: pin!(reader.read(buffer)), arrived: None };
+            let wrote = write_all(lease, operation, &mut read, writer, clock).await?;
+            if read.arrived.is_none() {
+                let outcome = match operation {
+                    Some(_) => lease.machine.outcome(),
+                    None => lease.machine.has_event().then_some(Ok(())),
+                };
+                if let Some(outcome) = outcome {
+                    return Ok(outcome);
                 }
-                read.finish(clock, lease.machine.deadline()).await
-            };
-            let now = clock.now();
-            match arrived {
-                None => lease.machine.tick(now),
-                Some(Err(error)) => return Err(ClientError::Transport(error)),
-                Some(Ok(0)) => {
-                    empty_reads = empty_reads.saturating_add(1);
-                    if empty_reads >= EMPTY_READS {
-                        return Err(ClientError::Closed);
-                    }
+            }
+            if wrote && read.arrived.is_none() {
+                let flush = read.alongside(writer.flush(), clock, None).await;
+                flush.unwrap_or(Ok(())).map_err(ClientError::Transport)?;
+            }
+            read.finish(clock, lease.machine.deadline()).await
+        };
+        let now = clock.now();
+        match arrived {
+            None => lease.machine.tick(now),
+            Some(Err(error)) => return Err(ClientError::Transport(error)),
+            Some(Ok(0)) => {
+                empty_reads = empty_reads.saturating_add(1);
+                if empty_reads >= EMPTY_READS {
+                    return Err(ClientError::Closed);
                 }
-                Some(Ok(count)) => {
-                    empty_reads = 0;
-                    lease.machine.receive(buffer.get(..count).unwrap_or_default(), now);
-                }
+            }
+            Some(Ok(count)) => {
+                empty_reads = 0;
+                lease.machine.receive(buffer.get(..count).unwrap_or_default(), now);
             }
         }
     }
@@ -347,14 +359,10 @@ async fn write_all<M: Machine, C: Clock, W: Write, F: Future<Output = Result<usi
                 wrote = true;
             }
             Some(Err(error)) => return Err(ClientError::Transport(error)),
+            // The write was dropped, so what it took is not known.
+            None if operation.is_some() => return Err(Error::Unresponsive.into()),
             None => {
-                let now = clock.now();
-                machine.tick(now);
-                // Without a deadline only the transport could end this.
-                let endless = machine.deadline().is_none() && operation.is_some();
-                if endless && machine.transmit(operation, now).is_some() {
-                    return Err(Error::Unresponsive.into());
-                }
+                machine.abandon(core::mem::take(unsure));
                 break;
             }
         }
@@ -362,8 +370,7 @@ async fn write_all<M: Machine, C: Clock, W: Write, F: Future<Output = Result<usi
     Ok(wrote)
 }
 
-/// How long the transport may refuse to take bytes before the machine is
-/// asked whether it still wants to wait, in milliseconds.
+/// How long the transport may refuse to take bytes, in milliseconds.
 pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
 
 /// The machine, lent to a future. Dropped while held, it is told so.

@@ -6,19 +6,19 @@
 //! More dialogues: `PROPTEST_CASES=2000 cargo test --release -p hayes --test chunks`.
 
 mod common;
+#[path = "common/law.rs"]
+mod law;
 
 use std::{fs, path::PathBuf};
 
-use common::{
-    Heard, Kind, Rig,
-    law::{Backend, jsprs, luats, rockremotes, simcoms},
-};
+use common::{Heard, Kind, Rig};
 use hayes::{
     Instant, Machine, Operation,
     mqtt::{ConnectOptions, Error, QoS},
 };
 use hayes_emulator::Modem;
 use hayes_transcript::{Item, parse};
+use law::{Backend, jsprs, luats, rockremotes, simcoms};
 use proptest::prelude::*;
 
 /// What happens in a dialogue.

@@ -8,6 +8,8 @@
 //! `cargo test --release -p hayes --test drop -- --ignored --nocapture`.
 
 mod common;
+#[path = "common/law.rs"]
+mod law;
 
 use std::{
     cell::{Cell, RefCell},
@@ -19,16 +21,14 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use common::{
-    Rig,
-    law::{Backend, Level, PAYLOAD, Sample, jsprs, luats, operations, rockremotes, simcoms},
-};
+use common::Rig;
 use embedded_io_async::{ErrorType, Read, Write};
 use hayes::{
     Client, ClientError, Clock, Instant, Machine, MqttClient, Operation, Verb,
     mqtt::{ConnectOptions, Error, Event, Publish, QoS},
 };
 use hayes_emulator::{Modem, network::Loopback};
+use law::{Backend, Level, PAYLOAD, Sample, jsprs, luats, operations, rockremotes, simcoms};
 
 /// How much a writer takes at once.
 const PIECE: usize = 5;

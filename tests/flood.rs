@@ -6,20 +6,19 @@
 //! `cargo test --release -p hayes --test flood -- --ignored`.
 
 mod common;
+#[path = "common/law.rs"]
+mod law;
 
-use common::{
-    Heard, Kind, Rig,
-    law::{
-        Backend, PAYLOAD, count, jsprs, jsprs_with, luats, luats_with, rockremotes,
-        rockremotes_with, simcoms, simcoms_with,
-    },
-    next,
-};
+use common::{Heard, Kind, Rig, next};
 use hayes::{
     Machine, Operation,
     mqtt::{Publish, QoS},
 };
 use hayes_emulator::Modem;
+use law::{
+    Backend, PAYLOAD, count, jsprs, jsprs_with, luats, luats_with, rockremotes, rockremotes_with,
+    simcoms, simcoms_with,
+};
 
 fn connected<D: Machine, M: Modem>(backend: &Backend<D, M>) -> Rig<D, M> {
     let mut rig = backend.fresh[0]();

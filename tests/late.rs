@@ -7,19 +7,19 @@
 //! `cargo test --release -p hayes --test late -- --ignored --nocapture`.
 
 mod common;
+#[path = "common/law.rs"]
+mod law;
 
-use common::{
-    Kind, Rig,
-    law::{
-        Backend, PAYLOAD, Sample, count, each_operation, is_modems_timeout, jsprs, luats, qos,
-        rockremotes, said, simcoms,
-    },
-};
+use common::{Kind, Rig};
 use hayes::{
     Machine, Operation, Verb,
     mqtt::{Error, QoS},
 };
 use hayes_emulator::Modem;
+use law::{
+    Backend, PAYLOAD, Sample, count, each_operation, is_modems_timeout, jsprs, luats, qos,
+    rockremotes, said, simcoms,
+};
 
 /// How long after the deadline, in milliseconds, and whether on the deadline
 /// the answer comes before the driver is told the time.

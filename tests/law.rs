@@ -6,21 +6,21 @@
 //! `cargo test --release -p hayes --test law -- --ignored --nocapture`.
 
 mod common;
+#[path = "common/law.rs"]
+mod law;
 
 use std::cell::Cell;
 
-use common::{
-    Heard, Kind, Rig, framed,
-    law::{
-        Backend, PAYLOAD, Sample, count, each_operation, is_modems_timeout, jsprs, luats, qos,
-        rockremotes, said, simcoms,
-    },
-};
+use common::{Heard, Kind, Rig, framed};
 use hayes::{
     Machine, Operation, Verb,
     mqtt::{Error, QoS, Registration, Status},
 };
 use hayes_emulator::Modem;
+use law::{
+    Backend, PAYLOAD, Sample, count, each_operation, is_modems_timeout, jsprs, luats, qos,
+    rockremotes, said, simcoms,
+};
 
 #[test]
 fn what_comes_in_between_changes_nothing_and_is_heard_once() {

@@ -1,9 +1,11 @@
 //! What the tests of the law have in common: the backends, the operations, and
 //! how many of the places are tried.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::cell::Cell;
 
-use super::{Heard, Rig, config, luat_config, rock_config};
+use crate::common::{self, Heard, Rig, config, luat_config, rock_config};
 use hayes::{
     Machine, Operation, Verb,
     mqtt::{
@@ -154,7 +156,7 @@ pub fn simcoms_with<const INBOX: usize>()
                 Interjection::heard(
                     b"\r\n+CMQTTRXSTART: 0,3,5\r\n+CMQTTRXTOPIC: 0,3\r\nt/a\r\n\
                       +CMQTTRXPAYLOAD: 0,5\r\nOK\r\n>\r\n+CMQTTRXEND: 0\r\n",
-                    super::message("t/a", b"OK\r\n>"),
+                    common::message("t/a", b"OK\r\n>"),
                 ),
                 Interjection::heard(&line("+CGEV: ME DETACH"), network()),
                 Interjection::heard(&line("+CMQTTCONNLOST: 1,1"), lost(1, "Closed(Some(1))")),
@@ -224,7 +226,7 @@ pub fn luats_with<const INBOX: usize>() -> Backend<hayes_luat::Machine<320, INBO
             all.extend([
                 Interjection::heard(
                     b"\r\n+MSUB: \"t/a\",5 byte,OK\r\n>\r\n",
-                    super::message("t/a", b"OK\r\n>"),
+                    common::message("t/a", b"OK\r\n>"),
                 ),
                 Interjection::heard(&line("^MODE: 0,0"), Heard::Other("NetworkLost".into())),
                 Interjection::heard(
@@ -264,7 +266,7 @@ pub fn rockremotes_with<const INBOX: usize>()
         losses: &[(b"\xe0\0", "Lost { session: 0, loss: Protocol }")],
         in_between: || {
             use QoS::{AtLeastOnce, AtMostOnce, ExactlyOnce};
-            let heard = || super::message("t/a", b"OK\r\n>");
+            let heard = || common::message("t/a", b"OK\r\n>");
             // MQTT 3.1.1, chapter 3. Identifier 1 is that of the operation.
             vec![
                 Interjection::heard(b"\x30\x0a\0\x03t/aOK\r\n>", heard()),
@@ -370,7 +372,7 @@ pub fn jsprs_with<const INBOX: usize>()
 }
 
 fn line(text: &str) -> Vec<u8> {
-    super::framed(text)
+    common::framed(text)
 }
 
 /// After a line end, before a block and at the end.

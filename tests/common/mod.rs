@@ -4,8 +4,6 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-pub mod law;
-
 use std::collections::VecDeque;
 
 use hayes::{

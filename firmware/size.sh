@@ -14,6 +14,7 @@ images=(
     'simcom tls base simcom 29950 1400 1200'
     'luat - base luat 31550 1480 1350'
     'luat tls base luat 34150 1480 1350'
+    'rockremote - base rockremote 20000 2000 2000'
     'bare - bare_base simcom 27200 0 2700'
 )
 

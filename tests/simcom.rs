@@ -24,6 +24,32 @@ fn connected(family: Family) -> Simcom {
     rig
 }
 
+/// An empty message is one without CMQTTPAYLOAD (M18 3.5), so what an earlier
+/// publish entered and did not publish would be its payload.
+#[test]
+fn an_empty_message_never_carries_the_payload_of_one_that_was_dropped() {
+    for turns in 0..60 {
+        let mut rig = Simcom::new(config(Family::A76xx));
+        rig.bring_up().unwrap();
+        rig.connect().unwrap();
+        let publish = Publish::new("a", b"dropped").unwrap().qos(QoS::AtLeastOnce);
+        let mut left: u32 = turns;
+        rig.run_and_drop(&Operation::Publish(&publish), |_| {
+            let stop = left == 0;
+            left = left.saturating_sub(1);
+            stop
+        });
+        let before = rig.broker.published().len();
+        if rig.publish("b", b"", QoS::AtLeastOnce).is_ok() {
+            let ours = rig.broker.published()[before..].iter().filter(|it| it.topic == b"b");
+            assert!(ours.clone().all(|it| it.payload.is_empty()), "{turns}\n{}", rig.transcript());
+        }
+        rig.publish("b", b"x", QoS::AtLeastOnce).unwrap();
+        rig.publish("b", b"", QoS::AtLeastOnce).unwrap();
+        assert!(rig.broker.published().last().unwrap().payload.is_empty());
+    }
+}
+
 #[test]
 fn a_session_from_power_up_to_disconnect_with_each_family() {
     for family in FAMILIES {

@@ -80,6 +80,9 @@ pub struct Simcom {
     session: u8,
     file: Option<(FileKind, u64)>,
     pub(crate) found_file: bool,
+    /// A payload may have been entered and not published: an empty message,
+    /// for which none is entered, would go out with it.
+    pub(crate) payload_left: bool,
     /// Files of this kind may hold what a broken upload left, by [`FileKind`].
     damaged: [bool; 3],
 }
@@ -110,6 +113,7 @@ impl Simcom {
             session: 0,
             file: None,
             found_file: false,
+            payload_left: false,
             damaged: [false; 3],
         }
     }
@@ -299,6 +303,7 @@ impl Simcom {
         match answer {
             Answer::Ok => {
                 self.service = Service::Started;
+                self.payload_left = false;
                 if let Some(client) = self.client() {
                     client.acquired = true;
                 }
@@ -363,6 +368,11 @@ impl Simcom {
             let sound = self.damaged.get(kind as usize) == Some(&false);
             self.found_file |= sound && Field::FileName(kind, hash).is_text(name);
         }
+    }
+
+    pub(crate) fn entered(&mut self, answer: Answer) -> Then {
+        self.payload_left &= answer != Answer::Ok;
+        if answer == Answer::Ok { Then::Next } else { Then::Fail }
     }
 
     pub(crate) fn stored(&mut self, answer: Answer) -> Then {
@@ -584,6 +594,9 @@ impl Dialect for Simcom {
         line: &'static [u8],
         code: Code,
     ) -> (Error, Option<Loss>) {
+        if line.is_empty() {
+            return (Error::Unsupported(Feature::EmptyPayload), None);
+        }
         match (command, code) {
             ("+CPIN", _) if self.sim == SimState::Pin => return (Error::Pin("its PIN"), None),
             ("+CPIN", Code::None) if self.sim == SimState::Locked => {
@@ -616,6 +629,7 @@ impl Dialect for Simcom {
     }
 
     fn unsure(&mut self) {
+        self.payload_left = true;
         if self.service != Service::Broken {
             self.service = Service::Unknown;
         }

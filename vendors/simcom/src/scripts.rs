@@ -294,11 +294,15 @@ const fn if_tls(steps: &'static [Step<Simcom>]) -> &'static [Step<Simcom>] {
 const BUSY: &[Rule] = &[Rule(Code(14), Retry { pause_ms: 500, tries: 20 })];
 
 const PUBLISH_STEPS: &[Step<Simcom>] = &[
+    // Nothing documented takes back a payload that was entered.
+    Step::jump(&[Rule(Ok, Fail)])
+        .when(|modem, scope| modem.payload_left && !scope.has(Arg::PayloadLen)),
     step(line!("AT+CMQTTTOPIC={session},{topic.len}"), 9).data(Arg::Topic).on(BUSY),
     // A length of 0 cannot be declared: no PAYLOAD, empty message (M18 3.5).
     step(line!("AT+CMQTTPAYLOAD={session},{payload.len}"), 9)
         .data(Arg::Payload)
-        .when(|_, scope| scope.has(Arg::PayloadLen)),
+        .when(|_, scope| scope.has(Arg::PayloadLen))
+        .then(Simcom::entered),
     step(PUBLISH_LINE, 130),
 ];
 

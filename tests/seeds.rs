@@ -2,6 +2,7 @@
 //! fuzzer would find at once is found here without one.
 
 #![allow(unexpected_cfgs, reason = "`fuzzing` is set by cargo-fuzz")]
+#![allow(clippy::duplicate_mod, reason = "each target is a program of its own")]
 
 use std::{fs, path::PathBuf};
 
@@ -20,21 +21,29 @@ mod emulator;
 mod escape;
 #[path = "../fuzz/fuzz_targets/framer.rs"]
 mod framer;
+#[path = "../fuzz/fuzz_targets/jspr.rs"]
+mod jspr;
 #[path = "../fuzz/fuzz_targets/line.rs"]
 mod line;
 #[path = "../fuzz/fuzz_targets/luat.rs"]
 mod luat;
+#[path = "../fuzz/fuzz_targets/mqtt.rs"]
+mod mqtt;
 #[path = "../fuzz/fuzz_targets/simcom.rs"]
 mod simcom;
 
+type Target = fn(&[u8]);
+
 /// Every target, by the name of its folder of seeds.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [(&str, Target); 9] = [
     ("drive", drive::run),
     ("emulator", emulator::run),
     ("escape", escape::run),
     ("framer", framer::run),
+    ("jspr", jspr::run),
     ("line", line::run),
     ("luat", luat::run),
+    ("mqtt", mqtt::run),
     ("simcom", simcom::run),
 ];
 

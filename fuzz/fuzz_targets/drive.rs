@@ -7,7 +7,7 @@ use hayes::{
     File, FileKind, Instant, Machine, Operation,
     mqtt::{ConnectOptions, Credential, Network, Publish, QoS, Subscription, Tls, Will},
 };
-use hayes_iridium::rockremote;
+use hayes_iridium::{jspr, rockremote};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
@@ -15,10 +15,11 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
 /// The first byte chooses the machine.
 pub fn run(bytes: &[u8]) {
     let Some((which, bytes)) = bytes.split_first() else { return };
-    match which % 3 {
+    match which % 4 {
         0 => drive(hayes_simcom::machine::<64, 512>(Default::default()), bytes),
         1 => drive(hayes_luat::machine::<64, 512>(Default::default()), bytes),
-        _ => drive(rockremote::machine::<512>(Default::default()), bytes),
+        2 => drive(rockremote::machine::<512>(Default::default()), bytes),
+        _ => drive(jspr::machine::<128, 512>(Default::default()), bytes),
     }
 }
 

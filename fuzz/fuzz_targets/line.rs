@@ -18,7 +18,7 @@ fn read(raw: &[u8]) {
     let line = Line::parse(raw);
     let rest = &raw[line.name.len()..];
     assert!(raw.starts_with(line.name) && !line.name.contains(&b':'));
-    assert!(rest.is_empty() == !raw.contains(&b':') && rest.first().is_none_or(|b| *b == b':'));
+    assert!(rest.is_empty() != raw.contains(&b':') && rest.first().is_none_or(|b| *b == b':'));
     assert_eq!(line.text(), rest.get(1..).unwrap_or_default().trim_ascii());
 
     let mut from = raw.as_ptr() as usize + line.name.len();

@@ -3,7 +3,7 @@
 //! operations are begun or dropped, what goes out is MQTT, there is no panic
 //! and no endless sending, and the machine comes to rest.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,6 @@ use hayes::{
     mqtt::{ConnectOptions, LinkState, Publish, QoS, Subscription, TopicFilter, Will},
 };
 use hayes_iridium::rockremote::{self, Decoder, Machine, Part, Settings, Violation};
-use libfuzzer_sys::fuzz_target;
 use rumqttc::{
     Packet,
     mqttbytes::{Error, v4::SubscribeReasonCode},
@@ -21,11 +20,14 @@ use rumqttc::{
 
 const LONGEST: usize = 268_435_455;
 
-fuzz_target!(|bytes: &[u8]| {
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
+
+pub fn run(bytes: &[u8]) {
     differential(bytes);
     pieces(bytes);
     drive(bytes);
-});
+}
 
 /// A packet, as the decoder tells it.
 #[derive(Debug, PartialEq, Eq)]

@@ -647,7 +647,5 @@ fn five_hundred_messages_each_way_are_accounted_for() {
 #[test]
 #[ignore = "ten thousand messages each way, for minutes"]
 fn ten_thousand_messages_each_way_are_accounted_for() {
-    for seed in 3..7 {
-        all(seed, 10_000)
-    }
+    all(2, 10_000);
 }

@@ -111,6 +111,17 @@ fn write_the_seeds() {
             }
         }
     }
+    for (name, items) in captures("iridium") {
+        let said = items.iter().filter_map(|item| match item {
+            Item::Modem(bytes) => Some(bytes.as_slice()),
+            _ => None,
+        });
+        let target = if name.contains("mqtt311") { "mqtt" } else { "jspr" };
+        let said = said.collect::<Vec<_>>().concat();
+        if !name.contains("sbd") && !name.contains("at-imt") {
+            write(target, &name, &said[..said.len().min(6_000)]);
+        }
+    }
     lines.sort();
     lines.dedup_by_key(|line| line.split(|byte| *byte == b':').next().map(<[u8]>::to_vec));
     write("line", "names", &lines.join(&b'\n'));

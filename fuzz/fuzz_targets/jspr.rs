@@ -42,9 +42,9 @@ fn words(line: &Line<'_>) -> String {
 fn lines(bytes: &[u8]) -> Vec<String> {
     let Some(end) = bytes.iter().rposition(|byte| *byte == b'\r') else { return Vec::new() };
     let printable = |byte: &u8| (0x20..0x7f).contains(byte);
-    let all = bytes[..end].split(|byte| *byte == b'\r').map(|line| {
-        &line[line.iter().position(printable).unwrap_or(line.len())..]
-    });
+    let all = bytes[..end]
+        .split(|byte| *byte == b'\r')
+        .map(|line| &line[line.iter().position(printable).unwrap_or(line.len())..]);
     all.filter(|line| !line.is_empty()).map(read).collect()
 }
 
@@ -54,7 +54,7 @@ fn read(line: &[u8]) -> String {
     }
     let mut parts = line.splitn(3, |byte| *byte == b' ');
     let (code, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let body = parts.next().unwrap_or_default();
+    let body = parts.next().unwrap_or_default().trim_ascii();
     let number = std::str::from_utf8(code).ok().and_then(|code| code.parse::<u16>().ok());
     let named = (1..=30).contains(&target.len()) && target.iter().all(u8::is_ascii_alphabetic);
     match number.filter(|_| code.len() == 3 && code.iter().all(u8::is_ascii_digit)) {

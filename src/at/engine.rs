@@ -275,17 +275,18 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
         let accepted = control.exchange.outcome.is_some() && control.exchange.required;
         let awaited = accepted && matches!(control.stage, Stage::Answer);
         let word = awaited && D::result_word(control.exchange.name, line).is_some();
-        word.then(|| control.last_byte.after_millis(D::GRACE_MS))
+        word.then(|| control.heard().after_millis(D::GRACE_MS))
     }
 
     /// Takes bytes that may be more than a piece of a line.
     #[inline(never)]
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, bytes: &[u8], now: Instant) {
         let control = &mut self.control;
         let mut input = bytes;
         loop {
             self.framer.arm_prompt(control.prompt());
             let Some(frame) = self.framer.next(&mut input) else { break };
+            control.told(now);
             match control.frame(frame) {
                 Follow::Nothing => {}
                 Follow::Data(count) => self.framer.expect_data(count),
@@ -327,25 +328,24 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
 
     #[inline]
     fn receive(&mut self, bytes: &[u8], now: Instant) {
-        self.control.told(now);
-        self.control.last_byte = self.control.now;
+        self.control.last_byte = now;
         match bytes {
             [byte] if WIDE && self.framer.push(*byte) => {}
             data if WIDE && self.framer.push_data(data.len()) => self.control.data(data),
-            _ => self.take(bytes),
+            _ => self.take(bytes, now),
         }
     }
 
     fn tick(&mut self, now: Instant) {
         self.control.told(now);
-        let now = self.control.now;
+        let moment = self.control.now;
         let stalled = self.framer.data_left() > 0 || self.control.is_receiving();
-        if stalled && now.has_reached(self.control.stall()) {
+        if stalled && moment.has_reached(self.control.stall()) {
             self.framer.forget();
             self.control.cut();
         }
-        if self.unended_word().is_some_and(|at| now.has_reached(at)) {
-            self.take(b"\r");
+        if self.unended_word().is_some_and(|at| moment.has_reached(at)) {
+            self.take(b"\r", now);
         }
         self.control.expire();
     }
@@ -460,7 +460,7 @@ struct Control<D: Dialect, const INBOX: usize> {
     /// The time as last told, and what it is here.
     told: Instant,
     now: Moment,
-    last_byte: Moment,
+    last_byte: Instant,
     overflows: u32,
     report_urcs: bool,
 }
@@ -488,18 +488,28 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             booted: None,
             told: Instant::from_millis(0),
             now: Moment(0),
-            last_byte: Moment(0),
+            last_byte: Instant::from_millis(0),
             overflows: 0,
             report_urcs: false,
         }
     }
 
     /// It is `now`.
-    #[inline(never)]
+    #[inline]
     fn told(&mut self, now: Instant) {
+        if now == self.told {
+            return;
+        }
         let passed = now.as_millis().saturating_sub(self.told.as_millis());
         self.told = now;
         self.now = self.now.after_millis(u32::try_from(passed).unwrap_or(FAR).min(FAR));
+    }
+
+    /// When the last byte came.
+    #[allow(clippy::cast_possible_truncation, reason = "a difference of days at most")]
+    fn heard(&self) -> Moment {
+        let since = self.last_byte.as_millis().wrapping_sub(self.told.as_millis());
+        self.now.after_millis(since as u32)
     }
 
     /// A point that lies ahead, or the present.
@@ -729,7 +739,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             data,
             echo_hash: hash,
             echo_len: u16::try_from(len).unwrap_or(u16::MAX),
-            deadline: self.answer_by(),
+            deadline: self.answer_by(step),
             ..Exchange::NONE
         };
         self.writer.restart();
@@ -799,13 +809,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn extend_deadline(&mut self) {
-        self.exchange.deadline = self.answer_by();
+        self.exchange.deadline = self.step().map_or(self.now, |step| self.answer_by(step));
     }
 
-    /// When the whole answer to the step at hand must be there.
-    fn answer_by(&self) -> Moment {
-        let within = |step: Current<D>| self.dialect.answer_ms(step.line(), step.within_ms());
-        self.now.after_millis(self.step().map_or(0, within))
+    /// When the whole answer to a step that begins now must be there.
+    fn answer_by(&self, step: Current<D>) -> Moment {
+        self.now.after_millis(self.dialect.answer_ms(step.line(), step.within_ms()))
     }
 
     // ---- receiving -----------------------------------------------------
@@ -1074,7 +1083,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn stall(&self) -> Moment {
-        self.last_byte.after_millis(D::STALL_MS)
+        self.heard().after_millis(D::STALL_MS)
     }
 
     fn cut(&mut self) {

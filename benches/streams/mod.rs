@@ -19,7 +19,7 @@ use hayes::{
     Instant, Machine, Operation,
     mqtt::{ConnectOptions, Event},
 };
-use hayes_iridium::rockremote;
+use hayes_iridium::{jspr, rockremote};
 use hayes_simcom::Settings;
 
 /// Bytes per read; the last is a whole message, answer or hostile line.
@@ -37,6 +37,7 @@ enum Driver {
     Simcom(hayes_simcom::Machine<256, 8192>),
     Luat(hayes_luat::Machine<256, 8192>),
     Rockremote(rockremote::Machine<8192>),
+    Jspr(jspr::Machine<4096, 8192>),
 }
 
 impl Driver {
@@ -45,6 +46,7 @@ impl Driver {
             Self::Simcom(machine) => machine,
             Self::Luat(machine) => machine,
             Self::Rockremote(machine) => machine,
+            Self::Jspr(machine) => machine,
         }
     }
 
@@ -53,6 +55,7 @@ impl Driver {
             Self::Simcom(machine) => feed(machine, bytes, read, tally),
             Self::Luat(machine) => feed(machine, bytes, read, tally),
             Self::Rockremote(machine) => feed(machine, bytes, read, tally),
+            Self::Jspr(machine) => feed(machine, bytes, read, tally),
         }
     }
 }
@@ -74,6 +77,7 @@ enum Sender {
     Simcom,
     Luat,
     Broker,
+    Satellite,
 }
 
 /// What became of a stream.
@@ -135,6 +139,7 @@ impl Lane {
                 Driver::Luat(hayes_luat::machine(settings).report_urcs(true))
             }
             Sender::Broker => Driver::Rockremote(connected()),
+            Sender::Satellite => Driver::Jspr(jspr::machine(jspr::Settings::new())),
         };
         let mut lane = Self { driver, next: first, tally: Tally::default() };
         if stream.commands {
@@ -230,6 +235,9 @@ pub fn all() -> Vec<Stream> {
         publish("publish_20", 20),
         publish("publish_256", 256),
         publish("publish_1500", 1500),
+        signal(),
+        terminated(),
+        jspr_line(),
         receive("hostile_payload", 256, look_alikes),
         hostile_crlf(),
         hostile_line(),
@@ -259,6 +267,7 @@ impl Maker {
             sender: match name {
                 _ if name.starts_with("msub") => Sender::Luat,
                 _ if name.starts_with("publish") => Sender::Broker,
+                _ if name.starts_with("jspr") => Sender::Satellite,
                 _ => Sender::Simcom,
             },
             expected,
@@ -429,6 +438,54 @@ fn msub(name: &'static str, len: usize) -> Stream {
         maker.stream.expected.messages += 1;
         maker.stream.expected.content += 20 + len;
     }
+    maker.stream
+}
+
+/// What a 9704 says of its sky. It becomes the status, not an event.
+fn signal() -> Stream {
+    let mut maker = Maker::new("jspr_signal", false);
+    while !maker.is_full() {
+        let (bars, level) = (maker.below(6), 100 + maker.below(20));
+        maker.push(format!(
+            "299 constellationState {{\"constellation_visible\":true,\"signal_bars\":{bars},\
+             \"signal_level\":-{level}}}\r"
+        ));
+        maker.end();
+    }
+    maker.stream
+}
+
+/// Messages from the network in one part of 1,446 bytes, of which two are the
+/// CRC. Nobody has subscribed, so each is announced as dropped.
+fn terminated() -> Stream {
+    let mut maker = Maker::new("jspr_message", false);
+    let mut id = 0;
+    while !maker.is_full() {
+        let key = format!("\"topic_id\":244,\"message_id\":{}", id % 256);
+        id += 1;
+        let data = "QUJD".repeat(482);
+        maker.push(format!("299 messageTerminate {{{key},\"message_length_max\":1446}}\r"));
+        maker.push(format!(
+            "299 messageTerminateSegment {{{key},\"segment_length\":1446,\
+             \"segment_start\":0,\"data\":\"{data}\"}}\r"
+        ));
+        maker.push(format!(
+            "299 messageTerminateStatus {{{key},\"final_mt_status\":\"complete\"}}\r"
+        ));
+        maker.end();
+        maker.stream.expected.others += 1;
+    }
+    maker.stream
+}
+
+/// A line of 100,000 bytes, which is announced as missed.
+fn jspr_line() -> Stream {
+    let mut maker = Maker::new("jspr_line", false);
+    maker.push("299 constellationState {\"x\":\"");
+    maker.push("x".repeat(100_000));
+    maker.push("\"}\r");
+    maker.end();
+    maker.stream.expected.others += 1;
     maker.stream
 }
 

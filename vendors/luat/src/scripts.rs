@@ -146,7 +146,7 @@ const SIM_STEPS: &[Step<Luat>] = &[
         .on(&[
             Rule(Cme(10), Retry { pause_ms: 1_000, tries: 10 }),
             Rule(Cme(4), Retry { pause_ms: 1_000, tries: 60 }),
-            Rule(Error, Retry { pause_ms: 500, tries: 60 }),
+            Rule(Error, Retry { pause_ms: 150, tries: 200 }),
         ])
         .then(|modem, _| match modem.sim {
             SimState::Ready => Goto(REGISTER),
@@ -176,7 +176,7 @@ const REGISTER_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CEREG?"), 9).info(Luat::registration).then(|modem, answer| match answer {
         Answer::Silence => Fail,
         _ if modem.is_registered() => Goto(ATTACH),
-        _ => Poll { script: REGISTER, pause_ms: 1_000 },
+        _ => Poll { script: REGISTER, pause_ms: 150 },
     }),
 ];
 
@@ -186,7 +186,7 @@ const ATTACH_STEPS: &[Step<Luat>] =
     &[step(line!("AT+CGATT?"), 9).info(Luat::attachment).then(|modem, answer| match answer {
         Answer::Silence => Fail,
         _ if modem.attached => Finish,
-        _ => Poll { script: ATTACH, pause_ms: 1_000 },
+        _ => Poll { script: ATTACH, pause_ms: 150 },
     })];
 
 // ---- connect -------------------------------------------------------------------

@@ -135,7 +135,7 @@ const SIM_STEPS: &[Step<Simcom>] = &[
         .info(Simcom::cpin)
         .on(&[
             Rule(Cme(10), Retry { pause_ms: 1_000, tries: 10 }),
-            Rule(Error, Retry { pause_ms: 500, tries: 60 }),
+            Rule(Error, Retry { pause_ms: 150, tries: 200 }),
         ])
         .then(|modem, _| match modem.sim {
             SimState::Ready => Goto(REGISTER),
@@ -168,7 +168,7 @@ const REGISTER_STEPS: &[Step<Simcom>] = &[
         |modem, answer| match answer {
             Answer::Silence => Fail,
             _ if modem.is_registered() => Goto(BEARER),
-            _ => Poll { script: REGISTER, pause_ms: 1_000 },
+            _ => Poll { script: REGISTER, pause_ms: 150 },
         },
     ),
 ];

@@ -10,12 +10,12 @@ cd "$(dirname "$0")"
 # its modem; the limits of flash, static memory and stack over that, in bytes.
 # Without `tls` the drivers have neither TLS nor certificates.
 images=(
-    'simcom - base simcom 29000 1450 1200'
-    'simcom tls base simcom 31400 1450 1200'
-    'luat - base luat 32900 1520 1350'
-    'luat tls base luat 35400 1520 1350'
-    'rockremote - base rockremote 16700 1600 1400'
-    'bare - bare_base simcom 28700 0 2750'
+    'simcom - base simcom 29000 1450 1300'
+    'simcom tls base simcom 31400 1450 1300'
+    'luat - base luat 32900 1520 1450'
+    'luat tls base luat 35400 1520 1450'
+    'rockremote - base rockremote 16700 1600 1450'
+    'bare - bare_base simcom 28700 0 2900'
 )
 
 # What of core's panics is linked, all of it on paths that are never taken: a

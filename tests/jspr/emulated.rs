@@ -174,6 +174,28 @@ fn a_restart_is_heard_and_survived() {
 }
 
 #[test]
+fn a_restart_within_any_line_is_heard() {
+    let mut struck = 0;
+    for at in 0.. {
+        let mut pair = connected(Config::default());
+        pair.subscribe("#").unwrap();
+        pair.idle(10_000);
+        pair.events();
+        pair.trouble(false, at, Kind::Reboot);
+        pair.deliver("imt/244", b"down");
+        pair.idle(10_000);
+        let events = pair.events();
+        if events == [message("RAW", b"down")] {
+            break;
+        }
+        let restarted = Heard::Other("Restarted".into());
+        assert!(events.contains(&restarted), "{at} {events:?}\n{}", pair.transcript());
+        struck += 1;
+    }
+    assert!(struck > 200);
+}
+
+#[test]
 fn a_publish_may_be_dropped_anywhere_and_nothing_wrong_is_sent() {
     let delays = Delays { transit: 500, ..Delays::default() };
     let segments = Segments { size: 200, ..Segments::default() };

@@ -18,7 +18,7 @@ use hayes::{
         TopicFilter, Will,
     },
 };
-use hayes_emulator::{Modem, luat, rockremote, simcom};
+use hayes_emulator::{Modem, jspr, luat, rockremote, simcom};
 use proptest::prelude::*;
 use rumqttc::mqttbytes::v4::Packet;
 
@@ -94,9 +94,24 @@ impl Slot {
         }
     }
 
-    /// A host is the affair of whoever opens the connection to the box.
+    /// A host is the affair of whoever opens the connection to the box, and on
+    /// the line of a 9704 there is nothing but payloads and numbers.
     fn is_said_to(self, backend: &str) -> bool {
-        self != Host || backend != "RockREMOTE"
+        match backend {
+            "RockREMOTE" => self != Host,
+            "9704" => self == Payload,
+            _ => true,
+        }
+    }
+
+    /// Nothing is said: a box has no access point, and the filters of a 9704
+    /// are the driver's own.
+    fn is_idle(self, backend: &str) -> bool {
+        match backend {
+            "RockREMOTE" => self.ready() == Ready::Cold,
+            "9704" => matches!(self, Filter | SecondFilter | Unfilter),
+            _ => false,
+        }
     }
 
     /// Whether the caller passes bytes, and not text.
@@ -159,7 +174,7 @@ impl Slot {
 }
 
 /// Texts that would do harm outside their field.
-const HOSTILE: [&str; 44] = [
+const HOSTILE: [&str; 46] = [
     "\r",
     "\n",
     "\r\n",
@@ -186,6 +201,8 @@ const HOSTILE: [&str; 44] = [
     "\rAT+CFUN=0\r",
     "\r\nAT+CMQTTDISC=0,60\r\n",
     "\",60,1;+CFUN=0;\"",
+    "\"}\rPUT operationalState {\"state\": \"inactive\"}\r",
+    "\", \"data\": \"",
     "OK",
     "ERROR",
     ">",
@@ -397,6 +414,83 @@ fn mqtt_packets(wire: &Wire) -> Result<Vec<Said>, String> {
     }
 }
 
+/// A 9704's reading: lines that end with CR, each a verb, a target and one
+/// object, as they are. The parts of a message follow it as what they make,
+/// if its CRC is right.
+fn jspr_requests(wire: &Wire) -> Result<Vec<Said>, String> {
+    let bytes: Vec<u8> =
+        wire.iter().filter(|(host, _)| *host).flat_map(|it| it.1.clone()).collect();
+    let text = std::str::from_utf8(&bytes).map_err(|_| "not text")?;
+    if !text.is_empty() && !text.ends_with('\r') {
+        return Err(format!("unfinished: {text:?}"));
+    }
+    let (mut said, mut message) = (Vec::<Said>::new(), Vec::new());
+    let mut length = None;
+    for line in text.split_terminator('\r').filter(|line| !line.is_empty()) {
+        let broken = |why: &str| format!("{why}: {line:?}");
+        let (verb, rest) = line.split_once(' ').ok_or_else(|| broken("no verb"))?;
+        let (target, body) = rest.split_once(' ').ok_or_else(|| broken("no target"))?;
+        let named = target.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if !["GET", "PUT"].contains(&verb) || !named {
+            return Err(broken("not a request"));
+        }
+        let fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(body).map_err(|error| broken(&error.to_string()))?;
+        let number = |name: &str| fields.get(name).and_then(serde_json::Value::as_u64);
+        length = number("message_length").or(length);
+        if target != "messageOriginateSegment" {
+            said.push(vec![format!("{verb} {target}").into(), body.into()]);
+            continue;
+        }
+        let data = fields.get("data").and_then(serde_json::Value::as_str).and_then(unbase64);
+        let (Some(data), 5, Some(topic)) = (data, fields.len(), number("topic_id")) else {
+            return Err(broken("no part of a message"));
+        };
+        let place = (number("segment_start"), number("segment_length"));
+        if place != (Some(message.len() as u64), Some(data.len() as u64)) {
+            return Err(broken("another part"));
+        }
+        message.extend(data);
+        if Some(message.len() as u64) == length && crc(&message) == 0 {
+            message.truncate(message.len() - 2);
+            said.push(vec![b"message".to_vec(), topic.to_string().into(), message.split_off(0)]);
+        }
+    }
+    if !message.is_empty() {
+        return Err(format!("half a message, or a wrong CRC: {}", message.escape_ascii()));
+    }
+    Ok(said)
+}
+
+/// RFC 4648, section 4.
+fn unbase64(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let digits = text.strip_suffix("==").or(text.strip_suffix('=')).unwrap_or(text);
+    let mut bits = Vec::new();
+    for byte in digits.bytes() {
+        let digit = digit(byte)?;
+        bits.extend((0..6).rev().map(|at| digit >> at & 1));
+    }
+    let bytes = bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit));
+    (text.len() % 4 == 0).then(|| bytes.collect())
+}
+
+/// CRC-16/XMODEM, which is 0 for what has its CRC behind it.
+fn crc(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+        })
+    })
+}
+
 /// `said` with one field's text in place of the other's.
 fn replaced(said: &[Said], from: &[u8], to: &[u8]) -> Vec<Said> {
     let replace = |field: &Vec<u8>| match find(field, from) {
@@ -425,7 +519,7 @@ trait Task {
     fn with<D: Machine, M: Modem>(&mut self, row: &Row<D, M>);
 }
 
-const BACKENDS: usize = 6;
+const BACKENDS: usize = 7;
 
 /// Gives the backend with that index to `task`.
 fn with_backend(index: usize, task: &mut impl Task) {
@@ -438,6 +532,7 @@ fn with_backend(index: usize, task: &mut impl Task) {
         2 => task.with(&Row { name: "Air724", fresh: || luat(luat::Family::Air724), read: at }),
         3 => task.with(&Row { name: "Air700", fresh: || luat(luat::Family::V2015plus), read: at }),
         4 => task.with(&Row { name: "Luat, escaped", fresh: escaped, read: at }),
+        5 => task.with(&Row { name: "9704", fresh: satellite, read: jspr_requests }),
         _ => task.with(&Row { name: "RockREMOTE", fresh: gateway, read: mqtt_packets }),
     }
 }
@@ -466,6 +561,25 @@ fn gateway() -> Gateway {
     };
     let machine = hayes_iridium::rockremote::machine(Default::default());
     Rig::of(machine, rockremote::Modem::new(config))
+}
+
+type Satellite = Rig<hayes_iridium::jspr::Machine<4096, 16384>, jspr::Modem>;
+
+/// Its topics have the names that the other brokers know.
+fn satellite() -> Satellite {
+    let names = [(244, "up/t"), (247, "dn/t"), (300, "a/first")];
+    provisioned(&names)
+}
+
+fn provisioned(names: &[(u16, &str)]) -> Satellite {
+    let topic =
+        |(id, name): &(u16, &str)| jspr::Topic::new(*id, name, jspr::Priority::High, 604_800, 99);
+    let config = jspr::Config {
+        topics: names.iter().map(topic).collect(),
+        delays: jspr::Delays::NONE,
+        ..jspr::Config::default()
+    };
+    Rig::of(hayes_iridium::jspr::machine(Default::default()), jspr::Modem::new(config))
 }
 
 fn ready<D: Machine, M: Modem>(row: &Row<D, M>, ready: Ready) -> Rig<D, M> {
@@ -516,7 +630,7 @@ impl Task for Pass<'_> {
         let mut rig = ready(row, slot.ready());
         let outcome = slot.fill(value, &mut |operation| rig.run(operation));
         if rig.host.is_empty() {
-            let idle = row.name == "RockREMOTE" && slot.ready() == Ready::Cold;
+            let idle = slot.is_idle(row.name);
             let refused = matches!(outcome, Err(Error::Field(_) | Error::Unsupported(_)));
             assert!(refused || idle, "{}: {outcome:?}", context());
             counts.0 += 1;
@@ -538,6 +652,10 @@ impl Task for Pass<'_> {
         let fields = || said.iter().flat_map(|command| &command[1..]);
         let carried = fields().any(|field| value.is_empty() || find(field, value).is_some());
         assert!(carried || !slot.is_said_to(row.name), "{}\n{}", context(), rig.transcript());
+        if row.name == "9704" && slot != Payload {
+            // Not a byte of it, wherever.
+            assert_eq!(rig.host, twin.host, "{}", context());
+        }
         if outcome.is_ok() {
             assert!(arrived(&rig, slot, value), "{}\n{}", context(), rig.transcript());
         }
@@ -548,8 +666,10 @@ impl Task for Pass<'_> {
 fn arrived<D: Machine, M: Modem>(rig: &Rig<D, M>, slot: Slot, value: &[u8]) -> bool {
     let published = rig.broker.published().last();
     let connected = rig.broker.connects().last();
-    // The box connects to its cloud by itself, and puts a prefix to topics.
-    let connected = connected.filter(|it| it.client_id != "rockremote");
+    // The box connects to its cloud by itself, and puts a prefix to topics; so
+    // does the gateway behind the satellites.
+    let own = ["rockremote", "iridium-9704"];
+    let connected = connected.filter(|it| !own.contains(&it.client_id.as_str()));
     let is = |text: Option<&str>| text.is_none_or(|text| text.as_bytes() == value);
     match slot {
         Topic => published.unwrap().topic.ends_with(value),
@@ -612,7 +732,8 @@ fn what_could_leave_its_field_is_refused_and_the_rest_arrives_in_it() {
     tally.print();
     for ((name, slot), (unsent, sent)) in &tally.0 {
         assert!(*unsent > 0 || slot.is_bytes(), "{name} {slot:?}: nothing was refused");
-        let idle = *name == "RockREMOTE" && slot.ready() == Ready::Cold;
+        let satellite = *name == "9704" && !matches!(slot.ready(), Ready::Cold);
+        let idle = slot.is_idle(name) || satellite && !matches!(slot, ClientId | Host | Payload);
         let files = *name == "RockREMOTE" && matches!(slot, CaName | FileName | FileContent);
         assert!(*sent > 0 || idle || files, "{name} {slot:?}: nothing was sent");
     }
@@ -637,7 +758,7 @@ proptest! {
 // ---- payloads ------------------------------------------------------------------------
 
 /// What a modem says, inside a payload.
-const LOOK_ALIKES: [&[u8]; 24] = [
+const LOOK_ALIKES: [&[u8]; 28] = [
     b"OK",
     b"\r\nOK\r\n",
     b"\r\nERROR\r\n",
@@ -662,6 +783,10 @@ const LOOK_ALIKES: [&[u8]; 24] = [
     b"\r\r\n\n\r",
     b"\x30\x02\x00\x01\xe0\x00\x40\x02\x00\x01",
     b"+++",
+    b"\r299 messageTerminate {\"topic_id\":247,\"message_id\":0,\"message_length_max\":9}\r",
+    b"\r299 bootInfo {}\r405 MALFORMED {}\r",
+    b"\r200 messageOriginate {\"topic_id\":244}\r",
+    b"\"}\r",
 ];
 
 struct Carry<'a>(&'a [Vec<u8>], u32);
@@ -670,7 +795,11 @@ impl Task for Carry<'_> {
     fn with<D: Machine, M: Modem>(&mut self, row: &Row<D, M>) {
         let mut rig = ready(row, Ready::Connected);
         rig.subscribe("dn/#").unwrap();
-        let down = if row.name == "RockREMOTE" { "iot/ACCOUNT-ID/dn/t" } else { "dn/t" };
+        let down = match row.name {
+            "RockREMOTE" => "iot/ACCOUNT-ID/dn/t",
+            "9704" => "imt/247",
+            _ => "dn/t",
+        };
         for (number, payload) in self.0.iter().enumerate() {
             let context = || format!("{} \"{}\"", row.name, payload.escape_ascii());
             rig.chunk = [64, 1, 7][number % 3];
@@ -683,6 +812,8 @@ impl Task for Carry<'_> {
                 }
                 // Escapes are for text.
                 Err(Error::Unsupported(_)) if row.name == "Luat, escaped" => {}
+                // Nothing of nothing: it does not come down, either.
+                Err(Error::Unsupported(_)) if row.name == "9704" && payload.is_empty() => continue,
                 Err(error) => panic!("{}: {error}\n{}", context(), rig.transcript()),
             }
             rig.deliver(down, payload);
@@ -729,6 +860,54 @@ proptest! {
     fn so_does_any_mixture(payloads in prop::collection::vec(payload(), 4)) {
         carry(&payloads);
     }
+}
+
+/// Topics of a 9704 may be called anything: their number is all that is sent.
+#[test]
+fn a_provisioned_name_is_sent_as_its_number() {
+    let names = HOSTILE.map(|text| format!("a{text}b"));
+    let (mut sent, mut refused) = (0, 0);
+    for names in names.chunks(20) {
+        let plain: Vec<String> = (0..names.len()).map(|at| format!("n{at}")).collect();
+        let table = |names: &[String]| {
+            let numbered = names.iter().zip(500..).map(|(name, id)| (id, name.as_str()));
+            let mut rig = provisioned(&numbered.collect::<Vec<_>>());
+            rig.connect().unwrap();
+            rig.subscribe("#").unwrap();
+            rig
+        };
+        let (mut rig, mut twin) = (table(names), table(&plain));
+        for ((name, plain), id) in names.iter().zip(&plain).zip(500..) {
+            rig.host.clear();
+            twin.host.clear();
+            let publish = Publish::new(name, b"payload").map_err(Error::from);
+            let publish = publish.map(|it| it.qos(QoS::AtLeastOnce));
+            match publish.and_then(|publish| rig.run(&Operation::Publish(&publish))) {
+                Ok(()) => {
+                    twin.publish(plain, b"payload", QoS::AtLeastOnce).unwrap();
+                    assert_eq!(rig.host, twin.host, "{name:?}");
+                    assert_eq!(rig.modem.received().last(), Some(&(id, b"payload".to_vec())));
+                    sent += 1;
+                }
+                Err(Error::Field(_)) => {
+                    assert!(rig.host.is_empty(), "{name:?}");
+                    // Its number does, and keeps both ends in step.
+                    let number = format!("imt/{id}");
+                    rig.publish(&number, b"payload", QoS::AtLeastOnce).unwrap();
+                    twin.publish(plain, b"payload", QoS::AtLeastOnce).unwrap();
+                    refused += 1;
+                }
+                Err(error) => panic!("{name:?}: {error}"),
+            }
+            rig.deliver(&format!("imt/{id}"), b"down");
+            let heard = rig.events();
+            let told = [name.clone(), format!("imt/{id}")];
+            let is = |topic: &String| heard == [common::message(topic, b"down")];
+            assert!(told.iter().any(is), "{name:?} {heard:?}");
+        }
+    }
+    println!("{sent} names sent as numbers, {refused} refused");
+    assert!(sent > 10 && refused > 10);
 }
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {

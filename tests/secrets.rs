@@ -1,15 +1,15 @@
 //! A password, a key or a PIN is in no `Debug` and in no answer that was asked
 //! for without need: not in letters, not as the list of numbers that a derived
-//! `Debug` makes of bytes, not in hex digits.
+//! `Debug` makes of bytes, not in hex digits, not in base64.
 
 mod common;
 
 use common::{Rig, config, luat_config};
 use hayes::{
     File, FileKind, Instant, Machine, Operation,
-    mqtt::{AuthType, ConnectOptions, Credential, Error, Network, Publish, Tls, Will},
+    mqtt::{AuthType, ConnectOptions, Credential, Error, Network, Publish, QoS, Tls, Will},
 };
-use hayes_emulator::{Modem, luat, rockremote, simcom};
+use hayes_emulator::{Modem, jspr, luat, rockremote, simcom};
 
 const PASSWORD: &str = "pa55w0rd-of-broker";
 const APN_PASSWORD: &str = "pa55w0rd-of-apn";
@@ -34,8 +34,32 @@ fn shown(text: &str) -> Option<&'static str> {
             list(|byte| format!("{byte:02x}"), ""),
             list(|byte| format!("{byte:02x}"), " "),
         ];
-        forms.iter().any(|form| text.contains(form))
+        // Wherever it stands in what is encoded.
+        let encoded = (0..3).flat_map(|before| {
+            let text = base64(&[&[0; 3][..before], part].concat());
+            let own = text[[0, 2, 3][before]..text.len() - 3].to_owned();
+            let list = own.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>();
+            [list.join(", "), list.join(",\n"), own]
+        });
+        forms.into_iter().chain(encoded).any(|form| text.contains(&form))
     })
+}
+
+/// RFC 4648, section 4, the last digits left out if they are not whole.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits: Vec<u8> =
+        bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).collect();
+    let digits = bits.chunks_exact(6).map(|six| six.iter().fold(0, |all, bit| all << 1 | bit));
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+#[test]
+fn base64_is_that_of_the_rfc() {
+    assert_eq!(base64(b"foobar"), "Zm9vYmFy");
+    let text = base64(format!("xy{PASSWORD}").as_bytes());
+    assert_eq!(shown(&text), Some(PASSWORD));
+    assert_eq!(shown(&format!("{:?}", text.as_bytes())), Some(PASSWORD));
 }
 
 #[track_caller]
@@ -216,6 +240,44 @@ fn a_rockremote_and_its_driver_show_no_secret() {
     assert_hidden("an answer", &answers(&rig.wire));
 }
 
+/// It takes no credentials, and ignores the rest; what there is to hide are
+/// messages, in buffers as base64.
+#[test]
+fn a_9704_and_its_driver_show_no_secret_and_no_message() {
+    let segments = jspr::Segments { size: 50, ..jspr::Segments::default() };
+    let config = jspr::Config {
+        delays: jspr::Delays::NONE,
+        mo: jspr::Originate { segments, ..jspr::Originate::default() },
+        mt: jspr::Terminate { segments, ..jspr::Terminate::default() },
+        ..jspr::Config::default()
+    };
+    let settings = hayes_iridium::jspr::Settings::new();
+    assert_hidden("settings and config", &format!("{settings:?} {config:?}"));
+    let driver = hayes_iridium::jspr::machine::<4096, 1024>(settings);
+    let mut rig = look("hayes-iridium", Rig::of(driver, jspr::Modem::new(config)));
+    let wire: Vec<u8> = rig.wire.iter().flat_map(|it| it.1.clone()).collect();
+    assert_hidden("the wire", &String::from_utf8_lossy(&wire));
+
+    rig.connect().unwrap();
+    rig.subscribe("#").unwrap();
+    let secret = SECRETS.join(" ");
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let publish = Publish::new("RAW", secret.as_bytes()).unwrap().qos(qos);
+        let operation = Operation::Publish(&publish);
+        rig.wire.clear();
+        rig.start(&operation).unwrap();
+        rig.broker.publish(b"imt/247", secret.as_bytes(), false);
+        while rig.driver.outcome().is_none() {
+            assert!(step("hayes-iridium", &mut rig, &operation) || rig.advance());
+        }
+        rig.idle(1_000);
+        assert_hidden("a driver", &format!("{:#?}", rig.driver));
+        let wire = rig.wire.iter().flat_map(|it| it.1.clone()).collect();
+        assert!(shown(&String::from_utf8(wire).unwrap()).is_some(), "it was sent");
+        assert_eq!(rig.events(), [common::message("PEBBLE", secret.as_bytes())]);
+    }
+}
+
 /// A line that has nothing but an echo.
 struct Echo(Vec<u8>);
 
@@ -259,6 +321,14 @@ async fn a_client_that_has_read_a_secret_shows_none() {
     let echo = || Echo(format!("AT+MCONFIG=\"id\",\"user\",\"{PASSWORD}\"\r\n").into_bytes());
     let settings = hayes_luat::Settings::new();
     let mut client = hayes_luat::client::<64, 256, _, _, _>(echo(), echo(), Never, settings);
+    let error = hayes::MqttClient::next_event(&mut client).await.unwrap_err();
+    assert_hidden("an error", &format!("{error:?}"));
+    assert_hidden("a client", &format!("{client:?} {client:#?}"));
+
+    let echo = || Echo(format!("299 {}", base64(PASSWORD.as_bytes())).into_bytes());
+    let settings = hayes_iridium::jspr::Settings::new();
+    let mut client =
+        hayes_iridium::jspr::client::<64, 256, _, _, _>(echo(), echo(), Never, settings);
     let error = hayes::MqttClient::next_event(&mut client).await.unwrap_err();
     assert_hidden("an error", &format!("{error:?}"));
     assert_hidden("a client", &format!("{client:?} {client:#?}"));

@@ -2,6 +2,8 @@
 //! each byte once, unless a line was torn, and knows nothing of what a line
 //! means.
 
+use core::fmt;
+
 /// The code of a line that nobody asked for.
 pub(super) const UNSOLICITED: u16 = 299;
 /// The longest target, in bytes.
@@ -32,7 +34,7 @@ pub enum Frame<'a> {
 }
 
 /// Collects lines of up to `LINE` bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Reader<const LINE: usize> {
     buffer: [u8; LINE],
     length: usize,
@@ -41,6 +43,18 @@ pub struct Reader<const LINE: usize> {
     done: bool,
     /// Where in the buffer the line begins that follows a torn one.
     next: Option<usize>,
+}
+
+impl<const LINE: usize> fmt::Debug for Reader<LINE> {
+    /// Without the line: it may hold a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("length", &self.length)
+            .field("too_long", &self.too_long)
+            .field("done", &self.done)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<const LINE: usize> Default for Reader<LINE> {

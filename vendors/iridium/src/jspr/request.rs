@@ -2,6 +2,8 @@
 //! of the caller's can get into a line; a payload goes out as base64, encoded
 //! piece by piece from where the caller has it.
 
+use core::fmt;
+
 use base64ct::{Base64, Encoding};
 use crc::{CRC_16_XMODEM, Crc, NoTable};
 
@@ -101,7 +103,6 @@ pub(super) struct Range {
 }
 
 /// The line that goes out.
-#[derive(Debug)]
 pub(super) struct Outgoing {
     buffer: [u8; BUFFER],
     sent: usize,
@@ -110,6 +111,18 @@ pub(super) struct Outgoing {
     /// line follows.
     rest: Option<Range>,
     begun: bool,
+}
+
+impl fmt::Debug for Outgoing {
+    /// Without the line: it may hold a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("sent", &self.sent)
+            .field("filled", &self.filled)
+            .field("rest", &self.rest)
+            .field("begun", &self.begun)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Outgoing {

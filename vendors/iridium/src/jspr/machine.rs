@@ -132,12 +132,18 @@ enum Sending {
 #[derive(Debug)]
 pub struct Machine<const LINE: usize, const INBOX: usize> {
     reader: Reader<LINE>,
+    /// When the line that comes in is given up: its end was lost.
+    torn: Option<Instant>,
     control: Control<INBOX>,
 }
 
+/// How long a line may stand still, in milliseconds. The longest takes 90 on
+/// the wire; that the modem pauses within one was never seen.
+const TORN_MS: u32 = 1_000;
+
 impl<const LINE: usize, const INBOX: usize> Machine<LINE, INBOX> {
     pub(super) const fn new(settings: Settings) -> Self {
-        Self { reader: Reader::new(), control: Control::new(settings) }
+        Self { reader: Reader::new(), torn: None, control: Control::new(settings) }
     }
 
     /// The signal, as the modem last told it; it tells every change.
@@ -205,10 +211,14 @@ impl<const LINE: usize, const INBOX: usize> hayes::Machine for Machine<LINE, INB
         while let Some(frame) = self.reader.next(&mut input) {
             self.control.frame(frame);
         }
+        self.torn = self.reader.is_inside().then(|| now.after_millis(TORN_MS));
     }
 
     fn tick(&mut self, now: Instant) {
         self.control.now = now;
+        if self.torn.take_if(|at| now >= *at).is_some() {
+            self.reader.clear();
+        }
         self.control.expire();
     }
 
@@ -226,7 +236,7 @@ impl<const LINE: usize, const INBOX: usize> hayes::Machine for Machine<LINE, INB
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.control.deadline()
+        [self.control.deadline(), self.torn].into_iter().flatten().min()
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {

@@ -365,7 +365,9 @@ impl<D: Machine, M: Modem> Lane<D, M> {
             6 => Happens::Dropped,
             _ => return None,
         };
-        let (to_modem, after) = (self.dice.roll(2) == 0, self.dice.roll(120));
+        // A message in parts is long.
+        let reach = if self.kind.is_jspr { 600 } else { 120 };
+        let (to_modem, after) = (self.dice.roll(2) == 0, self.dice.roll(reach));
         self.plan(to_modem, after, what);
         Some(what)
     }
@@ -637,7 +639,7 @@ fn cut<D: Machine, M: Modem>(bytes: usize, fresh: impl Fn() -> Lane<D, M>) {
 fn a_message_that_stops_anywhere_costs_only_itself() {
     cut(100, || simcom_lane(simcom::Family::A76xx, "A76xx", 1));
     cut(100, || luat_lane(luat::Family::V2015plus, "Air700EAQ", 1));
-    cut(400, || jspr_lane("9704", 1));
+    cut(400, || jspr_lane(jspr::Quirks::NONE, "9704", 1));
 }
 
 // ---- the backends -----------------------------------------------------------------
@@ -684,7 +686,10 @@ fn gateway(qos: QoS, name: &'static str, seed: u64, messages: usize) -> Account 
     deliver(Lane::new(kind, seed, driver, rockremote::Modem::new(config)), messages)
 }
 
+/// Whether a message that is cancelled on its way arrives nevertheless is not
+/// known: here by `quirks`.
 fn jspr_lane(
+    quirks: jspr::Quirks,
     name: &'static str,
     seed: u64,
 ) -> Lane<hayes_iridium::jspr::Machine<4096, 4096>, jspr::Modem> {
@@ -703,6 +708,7 @@ fn jspr_lane(
         ..jspr::Delays::NONE
     };
     let config = jspr::Config {
+        quirks,
         delays,
         seed,
         mo: jspr::Originate { segments, ..jspr::Originate::default() },
@@ -722,7 +728,9 @@ fn all(seed: u64, messages: usize) {
     println!("{}", luat(L::V2015plus, "Air700EAQ, QoS 1", seed, messages));
     println!("{}", gateway(QoS::AtLeastOnce, "RockREMOTE, QoS 1", seed, messages));
     println!("{}", gateway(QoS::ExactlyOnce, "RockREMOTE, QoS 2", seed, messages));
-    println!("{}", deliver(jspr_lane("9704, QoS 1", seed), messages));
+    println!("{}", deliver(jspr_lane(jspr::Quirks::NONE, "9704, QoS 1", seed), messages));
+    let late = jspr::Quirks::NONE.with(jspr::Quirk::CancelTooLate);
+    println!("{}", deliver(jspr_lane(late, "9704 that cancels late, QoS 1", seed), messages));
 }
 
 #[test]

@@ -479,7 +479,7 @@ fn unbase64(text: &str) -> Option<Vec<u8>> {
         bits.extend((0..6).rev().map(|at| digit >> at & 1));
     }
     let bytes = bits.chunks_exact(8).map(|byte| byte.iter().fold(0, |all, bit| all << 1 | bit));
-    (text.len() % 4 == 0).then(|| bytes.collect())
+    text.len().is_multiple_of(4).then(|| bytes.collect())
 }
 
 /// CRC-16/XMODEM, which is 0 for what has its CRC behind it.

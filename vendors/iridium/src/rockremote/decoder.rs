@@ -361,7 +361,7 @@ impl Utf8 {
 
 #[cfg(test)]
 mod tests {
-    use std::{format, string::String, vec::Vec};
+    use std::{format, string::String, vec, vec::Vec};
 
     use super::*;
 
@@ -406,6 +406,7 @@ mod tests {
         (b"\x30\x02\0\0", Violation::Length),         // no topic, 4.7.3-1
         (b"\x30\x03\0\0x", Violation::Topic),         // 4.7.3-1
         (b"\x30\x03\0\x02t", Violation::Length),      // topic beyond the packet
+        (b"\x32\x04\0\x01t\0", Violation::Length),    // the same, by the length alone
         (b"\x32\x05\0\x02tt\0", Violation::Length),   // no room for the identifier
         (b"\x32\x05\0\x01t\0\0", Violation::PacketId), // 2.3.1-1
         (b"\x30\x03\0\x01\0", Violation::Topic),      // 1.5.3-2
@@ -452,5 +453,18 @@ mod tests {
         for size in 1..stream.len() {
             assert_eq!(read(stream, size), whole, "{size}");
         }
+    }
+
+    #[test]
+    fn a_remaining_length_has_up_to_four_bytes() {
+        // 2.2.3 does not ask for the shortest form.
+        for length in [&b"\x03"[..], b"\x83\x00", b"\x83\x80\x00", b"\x83\x80\x80\x00"] {
+            let packet = [b"\x30", length, b"\0\x01t"].concat();
+            let heading =
+                "Publish(Heading { qos: 0, retain: false, dup: false, topic: 1, payload: 0 })";
+            let expected = vec![heading.into(), "t".into(), "End".into()];
+            assert_eq!(read(&packet, 1), (expected, None), "{}", length.escape_ascii());
+        }
+        assert_eq!(read(b"\x30\x83\x80\x80\x80\x00", 1).1, Some(Violation::RemainingLength));
     }
 }

@@ -185,7 +185,7 @@ fn the_first_publish_after_power_up_is_as_early_as_the_modem_allows() {
         ..Default::default()
     };
     for family in [simcom::Family::Sim7600, simcom::Family::A76xx, simcom::Family::Sim767xx] {
-        let config = simcom::Config { boot: ColdBoot, delays: delays.clone(), ..config(family) };
+        let config = simcom::Config { boot: ColdBoot, delays, ..config(family) };
         early(&format!("{family:?}"), Simcom::new(config));
     }
     for family in [luat::Family::Air724, luat::Family::Air780e, luat::Family::V2015plus] {

@@ -1,9 +1,12 @@
-//! The lines of a 9704 are the same in any pieces, and each is what stands
-//! between two CRs, read from its first byte on.
+//! The lines of a 9704 are the same in any pieces, each is what stands between
+//! two CRs, read from its first byte on; and a body that `serde_json` reads is
+//! read the same.
 
 #![cfg_attr(fuzzing, no_main)]
 
-use hayes_iridium::jspr::{Frame, Line, Reader};
+use hayes::{Instant, Machine as _};
+use hayes_iridium::jspr::{self, Constellation, Frame, Line, Reader};
+use serde_json::Value;
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
@@ -16,6 +19,46 @@ pub fn run(bytes: &[u8]) {
         assert_eq!(frames(bytes, size), whole, "in pieces of {size}");
     }
     assert_eq!(whole, lines(bytes));
+    signal(bytes);
+}
+
+/// The bytes as the body of a signal report. Only what `serde_json` takes is
+/// compared: the driver need not refuse what a modem never says. It does refuse
+/// what is nested deep.
+fn signal(bytes: &[u8]) {
+    let body = bytes.trim_ascii();
+    if body.len() > 200 || body.iter().any(|byte| *byte < b' ') || !body.starts_with(b"{") {
+        return;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return };
+    let whole = |name: &str| value.get(name).and_then(Value::as_i64);
+    let visible = value.get("constellation_visible").and_then(Value::as_bool);
+    let bars = whole("signal_bars").and_then(|bars| u8::try_from(bars).ok());
+    let level = whole("signal_level").and_then(|level| i16::try_from(level).ok());
+    // A level without satellites is none.
+    let level_dbm = level.filter(|_| visible == Some(true));
+    let (Some(visible), Some(bars)) = (visible, bars) else { return };
+    let plain = value.as_object().is_some_and(|all| {
+        all.iter().all(|(name, value)| {
+            let known = name.starts_with("signal_") || name == "constellation_visible";
+            known && (value.is_boolean() || value.is_i64())
+        })
+    });
+    // A name that comes twice, or is written with escapes, is read as the first.
+    let once = |name: &[u8]| body.windows(name.len()).filter(|part| *part == name).count() == 1;
+    if !plain || body.contains(&b'\\') || !once(b"constellation_visible") || !once(b"signal_bars") {
+        return;
+    }
+    if body.windows(12).filter(|part| part == b"signal_level").count()
+        != usize::from(level.is_some())
+    {
+        return;
+    }
+    let mut machine = jspr::machine::<512, 512>(Default::default());
+    let line = [b"299 constellationState ", body, b"\r"].concat();
+    machine.receive(&line, Instant::from_millis(0));
+    let seen = machine.constellation();
+    assert_eq!(seen, Some(Constellation { visible, bars, level_dbm }), "{value}");
 }
 
 fn frames(bytes: &[u8], size: usize) -> Vec<String> {

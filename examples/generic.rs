@@ -8,14 +8,14 @@
 //! cargo run --example generic jspr /dev/ttyUSB0 - 0 PEBBLE RAW
 //! ```
 
-use std::{env, error, time::Duration};
+use std::{env, error};
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use hayes::mqtt::{ConnectOptions, Event, Network, Publish, QoS};
-use hayes::{ClientError, Clock, Instant, MqttClient};
+use hayes::{ClientError, MqttClient, clock::Tokio};
 use hayes_iridium::{jspr, rockremote};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
-use tokio::{net::TcpStream, time};
+use tokio::net::TcpStream;
 use tokio_serial::SerialPortBuilderExt;
 
 async fn greet<M: MqttClient>(
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn error::Error>> {
         return Err("usage: generic simcom|luat|rockremote|jspr DEVICE HOST PORT DOWN UP".into());
     };
     let options = ConnectOptions::new(host, port.parse()?, "generic-1")?.keep_alive(120);
-    let clock = Timer(time::Instant::now());
+    let clock = Tokio::new();
     let serial = |baud| tokio_serial::new(device, baud).open_native_async().map(halves);
     // 512 bytes for a line (4,096 of a 9704), 16 kB for messages that wait.
     match vendor.as_str() {
@@ -80,16 +80,4 @@ type Halves<S> = (FromTokio<ReadHalf<S>>, FromTokio<WriteHalf<S>>);
 fn halves<S: AsyncRead + AsyncWrite>(stream: S) -> Halves<S> {
     let (rx, tx) = tokio::io::split(stream);
     (FromTokio::new(rx), FromTokio::new(tx))
-}
-
-struct Timer(time::Instant);
-
-impl Clock for Timer {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
-    }
 }

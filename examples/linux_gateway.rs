@@ -11,7 +11,8 @@ use std::{error, time::Duration};
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{Read, Write};
 use hayes::{
-    Client, ClientError, Clock, Instant, Machine, MqttClient,
+    Client, ClientError, Machine, MqttClient,
+    clock::Tokio,
     mqtt::{ConnectOptions, Error, Event, Message, Network, Publish, QoS},
 };
 use tokio::time;
@@ -65,7 +66,7 @@ impl<P: FnMut(&Message<'_>)> Gateway<'_, P> {
                 Err(error) => eprintln!("opening the port: {error}"),
                 Ok((rx, tx)) => {
                     // What the driver knows of the modem outlives the port.
-                    let mut modem = Client::new(rx, tx, Timer::start(), &mut machine);
+                    let mut modem = Client::new(rx, tx, Tokio::new(), &mut machine);
                     self.stay_online(&mut modem).await;
                 }
             }
@@ -110,23 +111,5 @@ impl<P: FnMut(&Message<'_>)> Gateway<'_, P> {
                 }
             }
         }
-    }
-}
-
-struct Timer(time::Instant);
-
-impl Timer {
-    fn start() -> Self {
-        Self(time::Instant::now())
-    }
-}
-
-impl Clock for Timer {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
     }
 }

@@ -6,7 +6,8 @@ use std::{cell::Cell, collections::VecDeque, future::Future, io, rc::Rc, time::D
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use hayes::{
-    Client, ClientError, Clock, Instant, MqttClient, blocking,
+    Client, ClientError, Instant, MqttClient, blocking,
+    clock::Tokio,
     mqtt::{Assurance, ConnectOptions, Error, Event, Network, Publish, QoS},
 };
 use hayes_emulator::{
@@ -16,18 +17,6 @@ use hayes_emulator::{
     simcom::{self as emulated, Config, Delays, Family},
 };
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
-
-struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        tokio::time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
-    }
-}
 
 type Plain = Client<
     FromTokio<ReadHalf<DuplexStream>>,
@@ -40,7 +29,7 @@ type Plain = Client<
 fn modem(config: Config) -> (Plain, impl Future) {
     let (host, wire) = tokio::io::duplex(64);
     let (reader, writer) = tokio::io::split(host);
-    let clock = Tokio(tokio::time::Instant::now());
+    let clock = Tokio::new();
     let client = hayes_simcom::client(
         FromTokio::new(reader),
         FromTokio::new(writer),
@@ -133,7 +122,7 @@ fn over(
     reader: MockWire,
     writer: MockWire,
 ) -> Client<MockWire, MockWire, Tokio, hayes_simcom::Machine<256, 512>> {
-    hayes_simcom::client(reader, writer, Tokio(tokio::time::Instant::now()), Default::default())
+    hayes_simcom::client(reader, writer, Tokio::new(), Default::default())
 }
 
 fn accepting() -> MockWire {
@@ -194,7 +183,7 @@ async fn what_is_refused_beforehand_never_reaches_the_transport() {
 async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
     let (host, _wire) = tokio::io::duplex(4);
     let (reader, writer) = tokio::io::split(host);
-    let clock = Tokio(tokio::time::Instant::now());
+    let clock = Tokio::new();
     let mut modem = hayes_simcom::client::<256, 512, _, _, _>(
         FromTokio::new(reader),
         FromTokio::new(writer),
@@ -237,7 +226,7 @@ async fn a_transport_that_stops_taking_bytes_does_not_hang_the_call() {
         let (reader, writer) = tokio::io::split(host);
         let shut = Rc::new(Cell::new(false));
         let writer = Gate(FromTokio::new(writer), Rc::clone(&shut));
-        let clock = Tokio(tokio::time::Instant::now());
+        let clock = Tokio::new();
         let mut modem = hayes_simcom::client::<256, 512, _, _, _>(
             FromTokio::new(reader),
             writer,

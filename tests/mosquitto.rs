@@ -23,7 +23,8 @@ use std::{
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorType, Read};
 use hayes::{
-    Client, ClientError, Clock, Instant, MqttClient,
+    Client, ClientError, MqttClient,
+    clock::Tokio,
     mqtt::{
         Assurance, Cause, ConnectOptions, Error, Event, LinkState, Message, Publish,
         QoS::{self, AtLeastOnce, AtMostOnce, ExactlyOnce},
@@ -115,18 +116,6 @@ impl Broker {
 
 // ---- the client under test ----------------------------------------------------------
 
-struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        tokio::time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
-    }
-}
-
 /// Reads at most so many bytes at once.
 struct Reader(FromTokio<OwnedReadHalf>, usize);
 
@@ -153,7 +142,7 @@ async fn dial(port: u16, read: usize) -> (Reader, Writer) {
 
 async fn modem<const INBOX: usize>(port: u16) -> Modem<INBOX> {
     let (reader, writer) = dial(port, usize::MAX).await;
-    let clock = Tokio(tokio::time::Instant::now());
+    let clock = Tokio::new();
     rockremote::client(reader, writer, clock, Settings::new().any_port(true))
 }
 
@@ -474,7 +463,7 @@ fn a_thousand_messages_go_each_way_at_once_also_in_reads_of_one_byte() {
             let mut peer = Peer::new(broker.port, "peer").await;
             peer.subscribe("up/#").await;
             let (reader, writer) = dial(broker.port, read).await;
-            let clock = Tokio(tokio::time::Instant::now());
+            let clock = Tokio::new();
             let mut modem: Modem = rockremote::client(reader, writer, clock, Settings::new());
             modem.connect(&options("modem")).await.unwrap();
             modem.subscribe("dn/#", ExactlyOnce).await.unwrap();

@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod args;
-mod clock;
 mod decode;
 mod demo;
 mod device;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use embedded_io_adapters::tokio_1::FromTokio;
+use hayes::clock::Tokio;
 use hayes::mqtt::{
     Assurance, ConnectOptions, Event, LinkState, Message, Network, Publish, Status, Subscription,
 };
@@ -17,7 +18,6 @@ use tokio::io::{ReadHalf, WriteHalf};
 use tokio::time::timeout;
 
 use crate::args::{ConnectionArgs, ModemArgs, NetworkArgs};
-use crate::clock::TokioClock;
 use crate::device::{Device, Tap};
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -26,14 +26,13 @@ use crate::transcript::Transcript;
 use crate::vendor::{AnyMachine, Setup, Vendor};
 
 /// A driver over a device.
-pub type Modem =
-    Client<FromTokio<ReadHalf<Tap>>, FromTokio<WriteHalf<Tap>>, TokioClock, AnyMachine>;
+pub type Modem = Client<FromTokio<ReadHalf<Tap>>, FromTokio<WriteHalf<Tap>>, Tokio, AnyMachine>;
 
 /// A driver for a modem of `vendor` over `tap`.
 pub fn modem(vendor: Vendor, setup: &Setup, tap: Tap) -> Modem {
     let (reader, writer) = tokio::io::split(tap);
     let machine = (vendor.row().machine)(setup);
-    Client::new(FromTokio::new(reader), FromTokio::new(writer), TokioClock::start(), machine)
+    Client::new(FromTokio::new(reader), FromTokio::new(writer), Tokio::new(), machine)
 }
 
 /// So long a disconnect may take, before the modem is left as it is.

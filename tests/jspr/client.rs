@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use hayes::{
-    Clock, Instant, MqttClient,
+    MqttClient,
+    clock::Tokio,
     mqtt::{Assurance, ConnectOptions, Event, Network, Publish, QoS},
 };
 use hayes_emulator::{
@@ -14,18 +15,6 @@ use hayes_emulator::{
     serve::{self, Hooks},
 };
 use hayes_iridium::jspr;
-
-struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.elapsed().as_millis() as u64)
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        tokio::time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
-    }
-}
 
 async fn local<T>(test: impl Future<Output = T>) -> T {
     tokio::task::LocalSet::new().run_until(test).await
@@ -36,7 +25,7 @@ async fn the_async_client_drives_it_and_any_call_may_be_dropped() {
     local(async {
         let (host, wire) = tokio::io::duplex(64);
         let (reader, writer) = tokio::io::split(host);
-        let clock = Tokio(tokio::time::Instant::now());
+        let clock = Tokio::new();
         let mut modem = jspr::client::<2304, 4096, _, _, _>(
             FromTokio::new(reader),
             FromTokio::new(writer),

@@ -1,11 +1,10 @@
 //! A modem that keeps what it receives until its host has time, against real
 //! brokers: the driver itself, as the command has no flag for it.
 
-use std::time::Duration;
-
 use embedded_io_adapters::tokio_1::FromTokio;
 use hayes::{
-    Clock, Instant, MqttClient,
+    MqttClient,
+    clock::Tokio,
     mqtt::{ConnectOptions, Event, Network, QoS},
 };
 use hayes_emulator::{
@@ -17,18 +16,6 @@ use hayes_luat::{Receiving, Settings};
 use tokio::{sync::mpsc, task::LocalSet};
 
 use crate::support::{RunningBroker, Witness, brokers};
-
-struct Tokio(tokio::time::Instant);
-
-impl Clock for Tokio {
-    fn now(&self) -> Instant {
-        Instant::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    async fn wait_until(&self, at: Instant) {
-        tokio::time::sleep_until(self.0 + Duration::from_millis(at.as_millis())).await;
-    }
-}
 
 #[test]
 fn of_five_messages_for_four_slots_one_is_announced_as_lost() {
@@ -49,7 +36,7 @@ async fn five(broker: &RunningBroker, family: luat::Family) {
     let modem = serve::on_duplex(wire, config, Route::AsAsked, hooks);
     let modem = tokio::task::spawn_local(modem);
     let (reader, writer) = tokio::io::split(host);
-    let clock = Tokio(tokio::time::Instant::now());
+    let clock = Tokio::new();
     let mut client = hayes_luat::client::<512, 16_384, _, _, _>(
         FromTokio::new(reader),
         FromTokio::new(writer),

@@ -92,6 +92,24 @@ pub struct ConnectOptions {
     pub will: Option<Will>,
 }
 
+impl ConnectOptions {
+    /// MQTT 3.1.1 without TLS, login or will, a clean session, keep-alive 60 s.
+    pub fn plain(host: impl Into<String>, port: u16, client_id: impl Into<String>) -> Self {
+        ConnectOptions {
+            host: host.into(),
+            port,
+            tls: None,
+            client_id: client_id.into(),
+            user: None,
+            password: None,
+            keep_alive_seconds: 60,
+            clean: true,
+            version: 4,
+            will: None,
+        }
+    }
+}
+
 impl fmt::Debug for ConnectOptions {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -502,18 +520,8 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed() {
-        let options = ConnectOptions {
-            host: "h".into(),
-            port: 1,
-            tls: None,
-            client_id: "c".into(),
-            user: None,
-            password: Some("secret".into()),
-            keep_alive_seconds: 60,
-            clean: true,
-            version: 4,
-            will: None,
-        };
+        let options = ConnectOptions::plain("h", 1, "c");
+        let options = ConnectOptions { password: Some("secret".into()), ..options };
         assert!(!format!("{options:?}").contains("secret"));
     }
 }

@@ -7,7 +7,7 @@
 mod lan;
 mod pty;
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
@@ -170,6 +170,14 @@ where
     Bench::new(config.modem(), network, hooks).host(stream).await
 }
 
+/// The next test action; none ever comes where nobody gives any.
+async fn next_control(from: &mut Option<mpsc::UnboundedReceiver<Control>>) -> Option<Control> {
+    match from {
+        Some(from) => from.recv().await,
+        None => pending().await,
+    }
+}
+
 /// So much a host may leave unread; what comes on top is lost, as in a UART.
 const UNREAD: usize = 1 << 18;
 
@@ -274,10 +282,7 @@ impl<M: Modem, N: Network> Bench<M, N> {
             count = reader.read(buffer) => Wake::Read(count),
             count = writer.write(unread), if !unread.is_empty() => Wake::Written(count),
             reply = poll_fn(|cx| network.poll_reply(cx)) => Wake::Reply(reply),
-            control = poll_fn(|cx| match control {
-                Some(control) => control.poll_recv(cx),
-                None => Poll::Pending,
-            }) => Wake::Control(control),
+            control = next_control(control) => Wake::Control(control),
             () = sleep_until(due.unwrap_or(self.start)), if due.is_some() => Wake::Due,
         }
     }

@@ -83,18 +83,7 @@ impl Modem {
         }
         self.gateway.link = Link::Dialling;
         let Broker { host, port, client_id } = self.gateway.broker.clone();
-        let options = ConnectOptions {
-            host,
-            port,
-            tls: None,
-            client_id,
-            user: None,
-            password: None,
-            keep_alive_seconds: 60,
-            clean: true,
-            version: 4,
-            will: None,
-        };
+        let options = ConnectOptions::plain(host, port, client_id);
         self.wants(Asked::Connect, Action::Connect(Box::new(options)));
     }
 

@@ -72,18 +72,7 @@ impl Default for Config {
 /// A plain connection with this client id, to a host that exists nowhere: for a
 /// [`Route::To`](crate::bridge::Route::To) or a [`Loopback`](crate::network::Loopback).
 pub fn cloud_as(client_id: impl Into<String>) -> ConnectOptions {
-    ConnectOptions {
-        host: "cloud.invalid".into(),
-        port: 1883,
-        tls: None,
-        client_id: client_id.into(),
-        user: None,
-        password: None,
-        keep_alive_seconds: 60,
-        clean: true,
-        version: 4,
-        will: None,
-    }
+    ConnectOptions::plain("cloud.invalid", 1883, client_id)
 }
 
 /// What a client on the LAN has to show.

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{Control, Direction, Hooks};
+use super::{Control, Direction, Hooks, next_control};
 use crate::bridge::{Bridge, Route};
 use crate::network::{Network, Reply};
 use crate::rockremote::{Gateway, Line};
@@ -133,10 +132,7 @@ impl<N: Network> Lan<'_, N> {
             host = listener.accept() => Wake::Host(host.map(|(host, _)| host)),
             heard = self.hears.recv() => Wake::Heard(heard),
             reply = poll_fn(|cx| network.poll_reply(cx)) => Wake::Reply(reply),
-            control = poll_fn(|cx| match control {
-                Some(control) => control.poll_recv(cx),
-                None => Poll::Pending,
-            }) => Wake::Control(control),
+            control = next_control(control) => Wake::Control(control),
             () = sleep_until(due.unwrap_or(self.start)), if due.is_some() => Wake::Due,
         }
     }

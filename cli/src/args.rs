@@ -478,17 +478,8 @@ pub struct EmulateRockremoteArgs {
     #[arg(long)]
     pub immediately: bool,
 
-    /// Make trouble; may be given several times
-    #[arg(long, value_name = "NAME[=N]")]
-    pub fault: Vec<Fault>,
-
-    /// Another seed is other trouble
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-
-    /// Show the packets on standard error, without secrets
-    #[arg(long)]
-    pub dialogue: bool,
+    #[command(flatten)]
+    pub wire: WireArgs,
 }
 
 /// What can be said of any modem that does not exist.
@@ -501,6 +492,13 @@ pub struct EmulatedArgs {
     #[arg(long, value_name = "mqtt://HOST:PORT", value_parser = broker)]
     pub broker: Option<(String, u16)>,
 
+    #[command(flatten)]
+    pub wire: WireArgs,
+}
+
+/// What happens on the wire of an emulated modem, and whether it is shown.
+#[derive(Args)]
+pub struct WireArgs {
     /// Make trouble; may be given several times
     #[arg(long, value_name = "NAME[=N]")]
     pub fault: Vec<Fault>,

@@ -32,8 +32,8 @@ async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
             let config = simcom::Config {
                 family: args.family,
                 quirks: args.quirk.into_iter().collect(),
-                faults: args.modem.fault.clone(),
-                seed: args.modem.seed,
+                faults: args.modem.wire.fault.clone(),
+                seed: args.modem.wire.seed,
                 ..Default::default()
             };
             serve(Vendor::Simcom, args.family.name(), config, args.modem).await
@@ -42,8 +42,8 @@ async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
             let config = luat::Config {
                 family: args.family,
                 quirks: args.quirk.into_iter().collect(),
-                faults: args.modem.fault.clone(),
-                seed: args.modem.seed,
+                faults: args.modem.wire.fault.clone(),
+                seed: args.modem.wire.seed,
                 ..Default::default()
             };
             serve(Vendor::Luat, args.family.name(), config, args.modem).await
@@ -51,8 +51,8 @@ async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
         EmulateVendor::Jspr(args) => {
             let config = jspr::Config {
                 quirks: args.quirk.into_iter().collect(),
-                faults: args.modem.fault.clone(),
-                seed: args.modem.seed,
+                faults: args.modem.wire.fault.clone(),
+                seed: args.modem.wire.seed,
                 ..Default::default()
             };
             serve(Vendor::Jspr, "Iridium 9704", config, args.modem).await
@@ -75,15 +75,15 @@ async fn gateway(args: EmulateRockremoteArgs) -> Result<(), Failure> {
         account: args.account,
         mt_filters: args.mt_filter,
         cloud: args.broker.as_ref().map(|_| rockremote::cloud_as("rockremote")),
-        faults: args.fault,
-        seed: args.seed,
+        faults: args.wire.fault,
+        seed: args.wire.seed,
         ..Default::default()
     };
     let address = args.listen;
     let failed = |error| Failure::new(format_args!("listening on {address}"), error);
     let listener = TcpListener::bind(&address).await.map_err(failed)?;
     announce(&format!("RockREMOTE on tcp:{}", listener.local_addr().map_err(failed)?))?;
-    let observer = args.dialogue.then(|| show_dialogue(Vendor::Rockremote));
+    let observer = args.wire.dialogue.then(|| show_dialogue(Vendor::Rockremote));
     let hooks = Hooks { observer, ..Hooks::default() };
     let mut gateway = Gateway::new(config);
     on_lan(listener, &mut gateway, route(args.broker), hooks).await.map_err(failed)
@@ -96,7 +96,7 @@ async fn serve(
     args: EmulatedArgs,
 ) -> Result<(), Failure> {
     let route = route(args.broker);
-    let observer = args.dialogue.then(|| show_dialogue(vendor));
+    let observer = args.wire.dialogue.then(|| show_dialogue(vendor));
     let hooks = Hooks { observer, ..Hooks::default() };
     if let Some(link) = &args.place.pty {
         let failed = |error| Failure::new(format_args!("making {}", link.display()), error);

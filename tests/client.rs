@@ -8,7 +8,7 @@ use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use hayes::{
     Client, ClientError, Instant, MqttClient, blocking,
     clock::Tokio,
-    mqtt::{Assurance, ConnectOptions, Error, Event, Network, Publish, QoS},
+    mqtt::{Assurance, ConnectOptions, Error, Event, Loss, Network, Publish, QoS},
 };
 use hayes_emulator::{
     Modem, luat,
@@ -364,4 +364,32 @@ fn polling_for_events_fetches_what_waits_in_the_modem() {
         }
     }
     panic!("the message still waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_ends_within_a_packet_was_closed_and_not_abandoned() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let (host, mut broker) = tokio::io::duplex(64);
+    let (reader, writer) = tokio::io::split(host);
+    let (reader, writer) = (FromTokio::new(reader), FromTokio::new(writer));
+    let settings = hayes_iridium::rockremote::Settings::new();
+    let mut gateway =
+        hayes_iridium::rockremote::client::<512, _, _, _>(reader, writer, Tokio::new(), settings);
+    tokio::spawn(async move {
+        let mut heard = [0; 100];
+        // CONNECT with a client identifier of eight bytes.
+        broker.read_exact(&mut heard[..22]).await.unwrap();
+        broker.write_all(b"\x20\x02\0\0").await.unwrap();
+        // Some of the PUBLISH, and no more.
+        broker.read_exact(&mut heard).await.unwrap();
+    });
+    let options = ConnectOptions::new("192.168.250.1", 1883, "device-7").unwrap();
+    gateway.connect(&options).await.unwrap();
+    let payload = [b'x'; 5_000];
+    let publish = Publish::new("t", &payload).unwrap().qos(QoS::AtLeastOnce);
+    let failed = gateway.publish(&publish).await;
+    assert!(matches!(failed, Err(ClientError::Transport(_) | ClientError::Closed)), "{failed:?}");
+    assert_eq!(gateway.next_event().await.unwrap(), Event::Unknown("publish"));
+    let lost = Event::Lost { session: 0, loss: Loss::Closed(None) };
+    assert_eq!(gateway.next_event().await.unwrap(), lost);
 }

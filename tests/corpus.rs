@@ -12,7 +12,7 @@ use hayes::{
     at::{
         command::{Scope, name_of},
         dialect::{Dialect, Form, Open, Reading, ResultRow, Urc, UrcRow, read},
-        framer::{Frame, Framer},
+        framer::{Frame, Framer, Mark},
         line::{Failure, Final, Line, Value},
         script::Program,
     },
@@ -57,9 +57,9 @@ fn arguments_are_read_as_their_authors_meant_them() {
     let mut count = 0;
     for case in cases() {
         let Some(args) = &case.args else { continue };
-        let mut framer = Framer::<256>::new(None);
+        let mut framer = Framer::<256>::new(None, b'>');
         let bytes = [case.rx.as_slice(), b"\r\n"].concat();
-        let Some(Frame::Line(raw)) = framer.next(&mut bytes.as_slice()) else {
+        let Some(Frame::Line(raw)) = framer.next(&mut bytes.as_slice(), || false) else {
             panic!("{}: no line", case.name)
         };
         let line = Line::parse(raw);
@@ -281,7 +281,7 @@ fn count_before(line: &[u8]) -> Option<u32> {
 }
 
 impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
-    const MARK: Option<u8> = Some(MARK);
+    const MARK: Option<Mark> = Some(Mark { byte: MARK, lines: &[b"+QMTRECV:", b"+URDBLOCK:"] });
     const PROMPT: u8 = PROMPT;
     const DATA_ECHO: bool = false;
     const LONGEST_DATA: u32 = 0;
@@ -296,10 +296,6 @@ impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
             _ if line.starts_with(b"MODEM ERROR:") => Some(Err(Failure::Error)),
             _ => None,
         }
-    }
-
-    fn may_be_inline(line: &[u8]) -> bool {
-        line.starts_with(b"+QMTRECV:") || line.starts_with(b"+URDBLOCK:")
     }
 
     fn inline(line: &[u8]) -> Option<Urc<'_>> {
@@ -450,7 +446,7 @@ impl<const MARK: u8, const PROMPT: u8, const N: usize> Reader<MARK, PROMPT, N> {
     fn new(case: &Case) -> Self {
         let sent = case.sent.as_ref().map(|sent| sent.trim_ascii().to_vec());
         Self {
-            framer: Framer::new(Some(MARK)),
+            framer: Framer::new(Peer::<MARK, PROMPT>::MARK, PROMPT),
             unnamed: sent.is_none(),
             command: Some(sent.unwrap_or(b"ATI".to_vec())),
             lines: Vec::new(),
@@ -464,9 +460,8 @@ impl<const MARK: u8, const PROMPT: u8, const N: usize> Reader<MARK, PROMPT, N> {
     fn read(&mut self, bytes: &[u8]) {
         let mut input = bytes;
         loop {
-            self.framer.arm_prompt(self.command.is_some().then_some(PROMPT));
             // The frame borrows the framer, which has to be told what follows.
-            let (kind, bytes) = match self.framer.next(&mut input) {
+            let (kind, bytes) = match self.framer.next(&mut input, || self.command.is_some()) {
                 None => break,
                 Some(Frame::Line(raw)) => ('L', raw.to_vec()),
                 Some(Frame::Marked(raw)) => ('M', raw.to_vec()),
@@ -516,9 +511,7 @@ impl<const MARK: u8, const PROMPT: u8, const N: usize> Reader<MARK, PROMPT, N> {
     }
 
     fn marked(&mut self, raw: Vec<u8>) {
-        if !Peer::<MARK, PROMPT>::may_be_inline(&raw) {
-            self.framer.ignore_marks();
-        } else if let Some(Urc::Message { payload, .. }) = Peer::<MARK, PROMPT>::inline(&raw) {
+        if let Some(Urc::Message { payload, .. }) = Peer::<MARK, PROMPT>::inline(&raw) {
             self.framer.expect_inline(payload);
             self.all.push(raw);
             self.closing = b"\"";

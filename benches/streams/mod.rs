@@ -15,6 +15,8 @@
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
+use std::slice;
+
 use hayes::{
     Instant, Machine, Operation,
     mqtt::{ConnectOptions, Event},
@@ -109,13 +111,18 @@ impl Tally {
 /// The measured path: all of `bytes`, in reads of `read`, to typed events.
 #[inline(never)]
 fn feed<M: Machine>(driver: &mut M, bytes: &[u8], read: usize, tally: &mut Tally) {
-    for piece in bytes.chunks(read) {
+    let take = |piece: &[u8]| {
         driver.receive(piece, NOW);
-        if driver.has_event() {
-            while let Some(event) = driver.event() {
+        while driver.has_event() {
+            if let Some(event) = driver.event() {
                 tally.count(&event);
             }
         }
+    };
+    if read == 1 {
+        bytes.iter().map(slice::from_ref).for_each(take);
+    } else {
+        bytes.chunks(read).for_each(take);
     }
 }
 

@@ -3,7 +3,7 @@
 
 #![cfg_attr(fuzzing, no_main)]
 
-use hayes::at::framer::{Frame, Framer};
+use hayes::at::framer::{Frame, Framer, Mark};
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| run(bytes));
@@ -21,8 +21,11 @@ enum Seen {
     Overflow(u32),
 }
 
+const ANYWHERE: Mark = Mark { byte: b',', lines: &[b""] };
+const IN_SOME: Mark = Mark { byte: b'"', lines: &[b"+M:", b"head"] };
+
 pub fn run(bytes: &[u8]) {
-    for mark in [None, Some(b','), Some(b'"')] {
+    for mark in [None, Some(ANYWHERE), Some(IN_SOME)] {
         let whole = frames(bytes, mark, usize::MAX);
         for size in [1, 3, 7] {
             assert_eq!(frames(bytes, mark, size), whole, "{mark:?} in reads of {size}");
@@ -32,8 +35,8 @@ pub fn run(bytes: &[u8]) {
 
 /// What is seen in reads of `size`, as the engine reads: by `push` where one
 /// byte is one more of the same.
-fn frames(bytes: &[u8], mark: Option<u8>, size: usize) -> Vec<Seen> {
-    let mut framer = Framer::<LONGEST>::new(mark);
+fn frames(bytes: &[u8], mark: Option<Mark>, size: usize) -> Vec<Seen> {
+    let mut framer = Framer::<LONGEST>::new(mark, b'>');
     let mut seen = Vec::new();
     let mut prompts = false;
     let mut expected = 0;
@@ -47,9 +50,11 @@ fn frames(bytes: &[u8], mark: Option<u8>, size: usize) -> Vec<Seen> {
             _ => {}
         }
         let mut input = read;
-        loop {
-            framer.arm_prompt(prompts.then_some(b'>'));
-            let Some(frame) = framer.next(&mut input) else { break };
+        while let Some(frame) = framer.next(&mut input, || prompts) {
+            if let Frame::Marked(line) | Frame::Clipped(line) = frame {
+                let lines = mark.expect("nothing is marked without").lines;
+                assert!(lines.iter().any(|begin| line.starts_with(begin)));
+            }
             let counted = match frame {
                 Frame::Line(line) | Frame::Marked(line) | Frame::Clipped(line) => count(line, mark),
                 _ => None,
@@ -73,22 +78,15 @@ fn frames(bytes: &[u8], mark: Option<u8>, size: usize) -> Vec<Seen> {
                     seen.push(Seen::Overflow(length));
                 }
             }
-            let ends = matches!(seen.last(), Some(Seen::Line(_)));
-            match (counted, seen.last()) {
-                (Some(count), _) => {
-                    if ends {
-                        framer.expect_data(count)
-                    } else {
-                        framer.expect_inline(count)
-                    }
-                    expected += count as usize;
-                    // Keeps the data of two headers apart.
-                    seen.push(Seen::Data(Vec::new()));
+            if let Some(count) = counted {
+                if matches!(seen.last(), Some(Seen::Line(_))) {
+                    framer.expect_data(count);
+                } else {
+                    framer.expect_inline(count);
                 }
-                (None, Some(Seen::Marked(line) | Seen::Clipped(line))) if line[0] == b'x' => {
-                    framer.ignore_marks();
-                }
-                _ => {}
+                expected += count as usize;
+                // Keeps the data of two headers apart.
+                seen.push(Seen::Data(Vec::new()));
             }
             assert!(framer.partial_line().len() <= LONGEST);
         }
@@ -107,7 +105,7 @@ fn more_data(seen: &mut [Seen], more: &[u8]) {
 }
 
 /// `…5` and `…5,` announce five bytes.
-fn count(line: &[u8], mark: Option<u8>) -> Option<u32> {
-    let line = mark.and_then(|mark| line.strip_suffix(&[mark])).unwrap_or(line);
+fn count(line: &[u8], mark: Option<Mark>) -> Option<u32> {
+    let line = mark.and_then(|mark| line.strip_suffix(&[mark.byte])).unwrap_or(line);
     line.last().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0'))
 }

@@ -10,6 +10,7 @@ use core::marker::PhantomData;
 use super::{
     WIDE,
     command::Scope,
+    framer::Mark,
     line::{Final, Line, final_result},
     script::Program,
 };
@@ -236,38 +237,26 @@ pub fn urc_row<D: Dialect>(name: &[u8]) -> Option<&'static UrcRow> {
     if !WIDE {
         return D::URCS.iter().find(|row| row.name.as_bytes() == name);
     }
-    let wanted = ONES.wrapping_mul(u64::from(key(name)));
-    for (keys, rows) in Keys::<D>::OF_URCS.iter().zip(D::URCS.chunks(8)) {
-        let differ = keys ^ wanted;
-        let mut same = differ.wrapping_sub(ONES) & !differ & (ONES << 7);
-        while same != 0 {
-            let at = usize::try_from(same.trailing_zeros() / 8).unwrap_or(0);
-            match rows.get(at) {
-                Some(row) if row.name.as_bytes() == name => return Some(row),
-                _ => same &= same.wrapping_sub(1),
-            }
-        }
-    }
-    None
+    let first = *Index::<D>::BY_KEY.get(usize::from(key(name)))?;
+    let rows = D::URCS.get(usize::from(first)..)?;
+    rows.iter().find(|row| row.name.as_bytes() == name)
 }
 
-/// A one in each byte.
-const ONES: u64 = u64::MAX / 255;
+/// Where in a dialect's table the first row with each [`key`] is: most lines
+/// are told apart without comparing a name.
+struct Index<D>(PhantomData<D>);
 
-/// The names of a dialect's tables as one byte each, compared eight at a time:
-/// most lines are told apart without comparing a name.
-struct Keys<D>(PhantomData<D>);
-
-impl<D: Dialect> Keys<D> {
+impl<D: Dialect> Index<D> {
     #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
-    const OF_URCS: [u64; 8] = {
-        let mut keys = [0; 8];
-        let mut row = 0;
-        while row < D::URCS.len() {
-            keys[row / 8] |= (key(D::URCS[row].name.as_bytes()) as u64) << (row % 8 * 8);
-            row += 1;
+    #[allow(clippy::cast_possible_truncation, reason = "at most 64 rows")]
+    const BY_KEY: [u8; 256] = {
+        let mut index = [u8::MAX; 256];
+        let mut row = D::URCS.len();
+        while row > 0 {
+            row -= 1;
+            index[key(D::URCS[row].name.as_bytes()) as usize] = row as u8;
         }
-        keys
+        index
     };
 }
 
@@ -313,7 +302,7 @@ pub fn result_row<D: Dialect>(name: &[u8]) -> Option<&'static ResultRow> {
 /// A vendor's AT language.
 pub trait Dialect: Sized + 'static {
     /// A byte after which raw data may begin inside a line.
-    const MARK: Option<u8>;
+    const MARK: Option<Mark>;
     /// What ends a command line: at most three bytes.
     const TERMINATOR: &'static [u8] = b"\r";
     /// The byte that asks for data at the start of a line.
@@ -382,11 +371,6 @@ pub trait Dialect: Sized + 'static {
     /// [`Urc::Message`] means that no data follow here.
     fn inline(_line: &[u8]) -> Option<Urc<'_>> {
         None
-    }
-
-    /// Whether a line that begins so may have a mark with data behind it.
-    fn may_be_inline(_line: &[u8]) -> bool {
-        false
     }
 
     /// The message in a line without a count, see [`Uncounted`].

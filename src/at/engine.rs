@@ -220,7 +220,6 @@ enum Follow {
     Nothing,
     Data(u32),
     Inline(u32),
-    IgnoreMarks,
 }
 
 /// What goes out next.
@@ -244,7 +243,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
     /// An engine for a modem of which nothing is known yet.
     #[must_use]
     pub const fn new(dialect: D) -> Self {
-        Self { framer: Framer::new(D::MARK), control: Control::new(dialect) }
+        Self { framer: Framer::new(D::MARK, D::PROMPT), control: Control::new(dialect) }
     }
 
     /// Whether lines that nobody asked for and that have no meaning here
@@ -283,15 +282,14 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
     fn take(&mut self, bytes: &[u8], now: Instant) {
         let control = &mut self.control;
         let mut input = bytes;
-        loop {
-            self.framer.arm_prompt(control.prompt());
-            let Some(frame) = self.framer.next(&mut input) else { break };
-            control.told(now);
+        control.told(now);
+        while !input.is_empty() {
+            let frame = self.framer.next(&mut input, || control.awaits_prompt());
+            let Some(frame) = frame else { break };
             match control.frame(frame) {
                 Follow::Nothing => {}
                 Follow::Data(count) => self.framer.expect_data(count),
                 Follow::Inline(count) => self.framer.expect_inline(count),
-                Follow::IgnoreMarks => self.framer.ignore_marks(),
             }
             if matches!(control.sink, Sink::Message(_)) && self.framer.data_left() == 0 {
                 control.end_inline();
@@ -819,10 +817,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     // ---- receiving -----------------------------------------------------
 
-    /// Armed only while the command in flight waits to hand over its data.
-    fn prompt(&self) -> Option<u8> {
+    /// Whether the command in flight waits to hand over its data.
+    fn awaits_prompt(&self) -> bool {
         let waits = matches!(self.stage, Stage::Answer) && self.exchange.data > 0;
-        (waits && !self.exchange.prompted).then_some(D::PROMPT)
+        waits && !self.exchange.prompted
     }
 
     #[inline]
@@ -860,9 +858,6 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     /// Data may follow here. Of a clipped line the topic is not known, and its
     /// message is counted only.
     fn marked(&mut self, raw: &[u8], clipped: bool) -> Follow {
-        if !D::may_be_inline(raw) {
-            return Follow::IgnoreMarks;
-        }
         let Some(Urc::Message { session, topic, payload }) = D::inline(raw) else {
             return Follow::Nothing;
         };
@@ -988,7 +983,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             Urc::Restarted if self.run.sync && matches!(self.stage, Stage::Ready(_)) => {
                 self.stage = Stage::Ready(None);
             }
-            Urc::Prompt if self.prompt().is_some() => self.prompted(),
+            Urc::Prompt if self.awaits_prompt() => self.prompted(),
             Urc::Message { .. } | Urc::Restarted | Urc::Prompt | Urc::Other => {
                 if self.report_urcs {
                     self.inbox.urc(raw);

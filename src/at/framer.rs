@@ -8,7 +8,7 @@
 //!    exist. So `AT\r\r\nOK\r\n` is `AT` and `OK`, and a bare LF splits.
 //! 2. NULs before a line are noise (a changing baud rate) and are skipped.
 //! 3. A line that outgrows the buffer is swallowed to its real end and gives
-//!    one overflow with its length. As long as data may follow inside it, its
+//!    one overflow with its length. Where data may follow inside it, its
 //!    beginning and its latest bytes are kept, so that they are not taken for
 //!    lines.
 //! 4. Counted data begins after the line end (one CR LF pair at most) or right
@@ -19,7 +19,7 @@ use core::fmt;
 
 use heapless::Vec;
 
-use super::WIDE;
+use super::{WIDE, scan::find};
 
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
@@ -30,18 +30,52 @@ pub enum Frame<'a> {
     /// A finished line, without its end. Never empty.
     Line(&'a [u8]),
     /// A line up to and with a mark, not finished. Answer with
-    /// [`Framer::expect_inline`] if data follow here, with
-    /// [`Framer::ignore_marks`] if this line cannot have any, or with nothing.
+    /// [`Framer::expect_inline`] if data follow here.
     Marked(&'a [u8]),
     /// The same of a line that is too long for the buffer: its beginning and
     /// what stands before the mark, the middle is missing.
     Clipped(&'a [u8]),
-    /// The prompt that was armed.
+    /// The prompt, where one was awaited.
     Prompt,
     /// Some of the counted data. Never empty.
     Data(&'a [u8]),
     /// A line of so many bytes was too long for the buffer; it has ended.
     Overflow(u32),
+}
+
+/// A byte after which raw data may begin inside a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The byte.
+    pub byte: u8,
+    /// How the lines begin in which it counts.
+    pub lines: &'static [&'static [u8]],
+}
+
+impl Mark {
+    /// Whether it counts in a line that begins with `line` and goes on with
+    /// `part`.
+    fn counts(&self, line: &[u8], part: &[u8]) -> bool {
+        self.lines.iter().any(|begin| match begin.split_at_checked(line.len()) {
+            Some((before, behind)) => line == before && part.starts_with(behind),
+            None => line.starts_with(begin),
+        })
+    }
+
+    /// Whether it may count in a line of which `bytes` are the first.
+    #[inline]
+    fn may_count(&self, bytes: &[u8]) -> bool {
+        self.lines.iter().any(|begin| {
+            // A few bytes at once tell most lines apart.
+            !(WIDE && (differ::<8>(begin, bytes) || differ::<4>(begin, bytes)))
+                && begin.iter().zip(bytes).all(|(a, b)| a == b)
+        })
+    }
+}
+
+/// Whether the first `N` bytes are there and differ.
+fn differ<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    matches!((a.first_chunk::<N>(), b.first_chunk::<N>()), (Some(a), Some(b)) if a != b)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +107,9 @@ pub struct Framer<const N: usize> {
     clipped: u32,
     /// A blank here belongs to the prompt.
     after_prompt: bool,
-    prompt: Option<u8>,
-    mark: Option<u8>,
+    prompt: u8,
+    mark: Mark,
+    /// The mark may count in this line.
     marks: bool,
 }
 
@@ -89,9 +124,10 @@ impl<const N: usize> fmt::Debug for Framer<N> {
 }
 
 impl<const N: usize> Framer<N> {
-    /// A framer that stops at `mark` within lines, if one is given.
+    /// A framer that stops at `mark` within lines, if one is given, and where
+    /// it is awaited at the byte `prompt` before one.
     #[must_use]
-    pub const fn new(mark: Option<u8>) -> Self {
+    pub const fn new(mark: Option<Mark>, prompt: u8) -> Self {
         Self {
             line: Vec::new(),
             state: State::Line,
@@ -100,15 +136,14 @@ impl<const N: usize> Framer<N> {
             after_cr: false,
             clipped: 0,
             after_prompt: false,
-            prompt: None,
-            mark,
-            marks: true,
+            prompt,
+            // Without lines it counts nowhere.
+            mark: match mark {
+                Some(mark) => mark,
+                None => Mark { byte: CR, lines: &[] },
+            },
+            marks: mark.is_some(),
         }
-    }
-
-    /// Arms or disarms the prompt: `Some(b'>')` while a command waits for it.
-    pub fn arm_prompt(&mut self, prompt: Option<u8>) {
-        self.prompt = prompt;
     }
 
     /// The line just handed out announced `count` raw bytes after its end.
@@ -129,14 +164,6 @@ impl<const N: usize> Framer<N> {
     pub fn expect_inline(&mut self, count: u32) {
         self.taken = true;
         self.state = if count > 0 { State::Inline(count) } else { State::Swallow };
-    }
-
-    /// The line that is being read has no data in it; its marks are content.
-    pub fn ignore_marks(&mut self) {
-        self.marks = false;
-        if self.clipped > 0 {
-            self.state = State::Overflow(self.length(&[]));
-        }
     }
 
     /// How many announced bytes have not come yet.
@@ -174,9 +201,14 @@ impl<const N: usize> Framer<N> {
     }
 
     /// The next frame in `input`, which is shortened by what was looked at.
-    /// `None` when the input is used up.
+    /// `None` when the input is used up. `awaited` is asked where a line begins
+    /// with the prompt's byte.
     #[inline]
-    pub fn next<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
+    pub fn next<'f, 'i: 'f>(
+        &'f mut self,
+        input: &mut &'i [u8],
+        awaited: impl FnOnce() -> bool,
+    ) -> Option<Frame<'f>> {
         self.inside = false;
         if self.taken {
             self.taken = false;
@@ -185,7 +217,7 @@ impl<const N: usize> Framer<N> {
         loop {
             match self.state {
                 State::Line => {
-                    if self.line.is_empty() && self.skip_to_content(input)? {
+                    if self.line.is_empty() && self.skip_to_content(input, awaited)? {
                         return Some(Frame::Prompt);
                     }
                     return self.read_line(input);
@@ -215,11 +247,25 @@ impl<const N: usize> Framer<N> {
         }
     }
 
-    /// Takes a byte in the middle of a line, the most frequent case in reads of
-    /// one byte; `false`, and nothing done, if it may be more than that.
+    /// Takes a byte between two lines or in the middle of one, the most
+    /// frequent cases in reads of one byte; `false`, and nothing done, if it
+    /// may be more than that.
     #[inline]
     pub fn push(&mut self, byte: u8) -> bool {
-        self.inside && byte > CR && Some(byte) != self.mark && self.line.push(byte).is_ok()
+        if self.inside {
+            return byte > CR && byte != self.mark.byte && self.line.push(byte).is_ok();
+        }
+        let between = matches!(self.state, State::Line) && (self.taken || self.line.is_empty());
+        if !between || !(byte > b' ' && byte != self.prompt || byte == CR || byte == LF) {
+            return false;
+        }
+        self.after_prompt = false;
+        if byte > b' ' {
+            self.taken = false;
+            self.begin_content();
+            self.inside = self.line.push(byte).is_ok();
+        }
+        true
     }
 
     /// Takes `len` bytes that are all counted data and not the last of them;
@@ -243,12 +289,25 @@ impl<const N: usize> Framer<N> {
 
     fn begin_content(&mut self) {
         self.line.clear();
-        self.marks = true;
+        self.marks = !self.mark.lines.is_empty();
         self.clipped = 0;
     }
 
     /// Skips line ends and noise before a line; `true` at the prompt.
-    fn skip_to_content(&mut self, input: &mut &[u8]) -> Option<bool> {
+    #[inline]
+    fn skip_to_content(
+        &mut self,
+        input: &mut &[u8],
+        awaited: impl FnOnce() -> bool,
+    ) -> Option<bool> {
+        if let (true, [CR, LF, byte, ..]) = (WIDE, *input) {
+            // Nearly every line begins so.
+            if *byte > b' ' && *byte != self.prompt {
+                self.after_prompt = false;
+                *input = input.get(2..)?;
+                return Some(false);
+            }
+        }
         loop {
             let (byte, rest) = input.split_first()?;
             match *byte {
@@ -256,7 +315,7 @@ impl<const N: usize> Framer<N> {
                 0 => {}
                 b' ' if self.after_prompt => {}
                 byte => {
-                    self.after_prompt = Some(byte) == self.prompt;
+                    self.after_prompt = byte == self.prompt && awaited();
                     if self.after_prompt {
                         *input = rest;
                     }
@@ -267,10 +326,14 @@ impl<const N: usize> Framer<N> {
         }
     }
 
+    #[inline(always)]
     fn read_line<'f, 'i: 'f>(&'f mut self, input: &mut &'i [u8]) -> Option<Frame<'f>> {
         let bytes = *input;
-        let mark = self.mark.filter(|_| self.marks).unwrap_or(CR);
-        let Some(at) = find_end(bytes, mark) else {
+        if self.line.is_empty() {
+            self.marks = self.mark.may_count(bytes);
+        }
+        let found = if self.marks { self.find_mark(bytes) } else { find(bytes, [CR, LF]) };
+        let Some(at) = found else {
             *input = &[];
             self.inside = self.append(bytes);
             if !self.inside {
@@ -285,27 +348,39 @@ impl<const N: usize> Framer<N> {
             // Where marks count, something of the line is always kept.
             self.append(part);
             self.append(&[*end]);
-            let clipped = self.clipped > 0;
             let line = &self.line;
-            return Some(if clipped { Frame::Clipped(line) } else { Frame::Marked(line) });
+            return Some(if self.clipped > 0 { Frame::Clipped(line) } else { Frame::Marked(line) });
         }
         self.after_cr = *end == CR;
         if self.after_cr && rest.first() == Some(&LF) {
             self.after_cr = false;
             *input = rest.get(1..).unwrap_or_default();
         }
-        let length = self.length(part);
+        if self.line.is_empty() && part.len() <= N {
+            return Some(Frame::Line(part));
+        }
         if self.clipped > 0 || self.line.len().wrapping_add(part.len()) > N {
+            let length = self.length(part);
             self.begin_line();
             return Some(Frame::Overflow(length));
-        }
-        if self.line.is_empty() {
-            self.marks = true;
-            return Some(Frame::Line(part));
         }
         self.append(part);
         self.taken = true;
         Some(Frame::Line(&self.line))
+    }
+
+    /// Where the line ends or a mark that counts stands.
+    #[inline(never)]
+    fn find_mark(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mark = self.mark;
+        let at = find(bytes, [CR, LF, mark.byte])?;
+        let (part, rest) = bytes.split_at_checked(at)?;
+        let (found, rest) = rest.split_first()?;
+        if *found != mark.byte || mark.counts(&self.line, part) {
+            return Some(at);
+        }
+        self.marks = false;
+        Some(at.wrapping_add(1).wrapping_add(find(rest, [CR, LF])?))
     }
 
     fn read_overflow<'f>(&mut self, input: &mut &[u8], before: u32) -> Option<Frame<'f>> {
@@ -329,7 +404,8 @@ impl<const N: usize> Framer<N> {
     #[cold]
     #[inline(never)]
     fn append_clipping(&mut self, part: &[u8]) -> bool {
-        if self.mark.is_none() || !self.marks || N < SMALLEST_CLIP {
+        let counts = self.mark.counts(&self.line, part);
+        if !self.marks || !counts || N < SMALLEST_CLIP {
             return false;
         }
         let mut rest = part;
@@ -370,46 +446,11 @@ impl<const N: usize> Framer<N> {
 /// A buffer below this is too small for anything to stay in its middle.
 const SMALLEST_CLIP: usize = 16;
 
-const WORD: usize = size_of::<usize>();
-/// A one, and the highest bit, in each byte of a word.
-const ONES: usize = usize::MAX / 255;
-const HIGHS: usize = ONES << 7;
-
-/// Where the first line end or `mark` stands.
-#[inline]
-fn find_end(bytes: &[u8], mark: u8) -> Option<usize> {
-    if WIDE { find_end_by_words(bytes, mark) } else { find_end_by_bytes(bytes, mark) }
-}
-
-fn find_end_by_bytes(bytes: &[u8], mark: u8) -> Option<usize> {
-    bytes.iter().position(|b| *b == CR || *b == LF || *b == mark)
-}
-
-#[inline]
-fn find_end_by_words(bytes: &[u8], mark: u8) -> Option<usize> {
-    let wanted = [CR, LF, mark].map(|byte| ONES.wrapping_mul(usize::from(byte)));
-    let words = bytes.chunks_exact(WORD);
-    let tail = words.remainder();
-    let mut from = 0_usize;
-    for word in words {
-        let word = word.first_chunk().map_or(0, |word| usize::from_le_bytes(*word));
-        // The lowest bit set is that of the first byte which is zero.
-        let zero = |word: usize| word.wrapping_sub(ONES) & !word & HIGHS;
-        let hits = wanted.iter().fold(0, |hits, wanted| hits | zero(word ^ wanted));
-        if hits != 0 {
-            let at = usize::try_from(hits.trailing_zeros() / 8).ok()?;
-            return Some(from.wrapping_add(at));
-        }
-        from = from.wrapping_add(WORD);
-    }
-    Some(from.wrapping_add(find_end_by_bytes(tail, mark)?))
-}
-
 /// Skips to the end of the line or of `input`: how many bytes of the line
 /// these were, and whether it ended.
 fn skip_line(input: &mut &[u8]) -> (u32, bool) {
     let bytes = *input;
-    let end = find_end(bytes, CR);
+    let end = find(bytes, [CR, LF]);
     let skipped = end.unwrap_or(bytes.len());
     *input = bytes.get(skipped..).unwrap_or_default();
     (u32::try_from(skipped).unwrap_or(u32::MAX), end.is_some())
@@ -436,10 +477,9 @@ mod tests {
 
     /// What a framer says of `bytes` read in pieces of `sizes`, with data
     /// joined. A line `D<n>` announces n bytes after its end, `I<n>"` at its
-    /// mark, and the prompt is armed throughout.
+    /// mark, and the prompt is awaited throughout.
     fn frames(bytes: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
-        let mut framer = Framer::<16>::new(Some(b'"'));
-        framer.arm_prompt(Some(b'>'));
+        let mut framer = Framer::<16>::new(Some(Mark { byte: b'"', lines: &[b"I"] }), b'>');
         let mut said: Vec<(char, Vec<u8>)> = Vec::new();
         let mut rest = bytes;
         for size in sizes.iter().cycle() {
@@ -450,7 +490,7 @@ mod tests {
             rest = later;
             loop {
                 let mut announce = None;
-                match framer.next(&mut piece) {
+                match framer.next(&mut piece, || true) {
                     None => break,
                     Some(Frame::Line(line)) => {
                         said.push(('L', line.to_vec()));
@@ -488,18 +528,6 @@ mod tests {
         (kind, text.as_bytes().to_vec())
     }
 
-    proptest! {
-        #[test]
-        fn words_and_bytes_find_the_same_end(
-            bytes in proptest::collection::vec(prop_oneof![Just(CR), Just(LF), Just(b','), any::<u8>()], 0..40),
-        ) {
-            for from in 0..bytes.len() {
-                let rest = &bytes[from..];
-                prop_assert_eq!(find_end_by_words(rest, b','), find_end_by_bytes(rest, b','));
-            }
-        }
-    }
-
     #[test]
     fn any_line_end_ends_a_line_and_empty_lines_do_not_exist() {
         let expected = [said('L', "AT"), said('L', "OK"), said('L', "a"), said('L', "b")];
@@ -530,10 +558,10 @@ mod tests {
     }
 
     #[test]
-    fn a_disarmed_prompt_is_text() {
-        let mut framer = Framer::<16>::new(None);
+    fn a_prompt_that_is_not_awaited_is_text() {
+        let mut framer = Framer::<16>::new(None, b'>');
         let mut input: &[u8] = b">\r\n";
-        assert_eq!(framer.next(&mut input), Some(Frame::Line(b">")));
+        assert_eq!(framer.next(&mut input, || false), Some(Frame::Line(b">")));
     }
 
     #[test]

@@ -7,9 +7,11 @@
 use nom::{
     IResult, Parser,
     branch::alt,
-    bytes::complete::{tag, take_till, take_while},
+    bytes::complete::{tag, take_till},
     character::complete::char,
 };
+
+use super::scan::find;
 
 /// Why a command ended without success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,16 +35,22 @@ pub type Final<'a> = Result<(), Failure<'a>>;
 
 /// Reads a whole line as a final result.
 #[must_use]
+#[inline]
 pub fn final_result(line: &[u8]) -> Option<Final<'_>> {
-    match line.first()? {
-        b'O' if line == b"OK" => Some(Ok(())),
-        b'E' if line == b"ERROR" => Some(Err(Failure::Error)),
-        b'+' if line.get(2) == Some(&b'M') => {
-            extended_error(line).ok().map(|(_, failure)| Err(failure))
-        }
-        b'N' | b'B' if CALL_RESULTS.contains(&line) => Some(Err(Failure::Call(line))),
+    match line {
+        b"OK" => Some(Ok(())),
+        b"ERROR" => Some(Err(Failure::Error)),
+        [b'+', b'C', b'M', b'E' | b'S', ..] | [b'N' | b'B', ..] => rare_result(line),
         _ => None,
     }
+}
+
+#[inline(never)]
+fn rare_result(line: &[u8]) -> Option<Final<'_>> {
+    if CALL_RESULTS.contains(&line) {
+        return Some(Err(Failure::Call(line)));
+    }
+    extended_error(line).ok().map(|(_, failure)| Err(failure))
 }
 
 /// V.250, 5.7.1; a call is not MQTT, but whoever dials must see it end.
@@ -75,8 +83,7 @@ impl<'a> Line<'a> {
     /// Splits the name from the rest.
     #[must_use]
     pub fn parse(raw: &'a [u8]) -> Self {
-        let colon = raw.iter().position(|b| *b == b':');
-        match colon.and_then(|at| raw.split_at_checked(at)) {
+        match find(raw, [b':']).and_then(|at| raw.split_at_checked(at)) {
             Some((name, args)) => Self { name, raw, args: args.get(1..) },
             None => Self { name: raw, raw, args: None },
         }
@@ -141,16 +148,23 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next field as an unsigned number; `None` if it is none.
     pub fn unsigned(&mut self) -> Option<u32> {
-        let text = self.rest?;
-        let blanks = text.iter().take_while(|b| **b == b' ').count();
-        let digits = text.get(blanks..)?.split(|b| *b == b',').next()?;
-        let Some(number) = unsigned(digits) else {
-            // Not a plain number: quoted, with blanks behind, or none at all.
-            return self.next()?.unsigned();
+        let mut rest = skip_blanks(self.rest?);
+        let mut number = Some(0_u32);
+        let mut digits = 0_usize;
+        while let [byte @ b'0'..=b'9', more @ ..] = rest {
+            let digit = u32::from(byte.wrapping_sub(b'0'));
+            number = number.and_then(|number| number.checked_mul(10)?.checked_add(digit));
+            digits = digits.wrapping_add(1);
+            rest = more;
+        }
+        let after = match rest {
+            [] => None,
+            [b',', more @ ..] => Some(more),
+            // Quoted, with blanks behind, or no number at all.
+            _ => return self.next()?.unsigned(),
         };
-        let end = blanks.saturating_add(digits.len());
-        self.rest = text.get(end.saturating_add(1)..).filter(|_| end < text.len());
-        Some(number)
+        self.rest = after;
+        number.filter(|_| digits > 0)
     }
 
     /// The next field as a signed number; `None` if it is none.
@@ -177,8 +191,18 @@ impl<'a> Iterator for Fields<'a> {
 /// One field with the blanks around it; what is left is empty or begins with
 /// the comma.
 fn field(input: &[u8]) -> IResult<&[u8], Value<'_>> {
-    let (input, _) = take_while(|b| b == b' ').parse(input)?;
-    alt((quoted, bare)).parse(input)
+    let input = skip_blanks(input);
+    match input {
+        [b'"', ..] => alt((quoted, bare)).parse(input),
+        _ => bare(input),
+    }
+}
+
+fn skip_blanks(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    text
 }
 
 /// A quote inside is content unless a comma or the end follows it: modems do

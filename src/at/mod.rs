@@ -12,6 +12,7 @@ pub mod escape;
 pub mod framer;
 pub mod line;
 pub mod reason;
+mod scan;
 pub mod script;
 
 /// Whether to spend code on speed, as by searching eight bytes at once: not on

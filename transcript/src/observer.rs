@@ -103,7 +103,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
     /// An observer that has heard nothing yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { framer: Framer::new(D::MARK), desk: Desk::new() }
+        Self { framer: Framer::new(D::MARK, D::PROMPT), desk: Desk::new() }
     }
 
     /// The host sent `bytes`.
@@ -187,13 +187,13 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Observer<D, LINE, INBOX>
         let mut input = bytes;
         let awaited = self.desk.awaits_echo();
         while awaited || !self.desk.awaits_echo() {
-            self.framer.arm_prompt(self.desk.prompt());
-            let Some(frame) = self.framer.next(&mut input) else { break };
+            let Some(frame) = self.framer.next(&mut input, || self.desk.awaits_prompt()) else {
+                break;
+            };
             match self.desk.frame(frame, seen) {
                 Follow::Nothing => {}
                 Follow::Data(count) => self.framer.expect_data(count),
                 Follow::Inline(count) => self.framer.expect_inline(count),
-                Follow::IgnoreMarks => self.framer.ignore_marks(),
             }
             if matches!(self.desk.sink, Sink::Inline(_)) && self.framer.data_left() == 0 {
                 self.desk.end_inline(seen);
@@ -265,7 +265,6 @@ enum Follow {
     Nothing,
     Data(u32),
     Inline(u32),
-    IgnoreMarks,
 }
 
 /// All of the observer but the framer, whose lines it reads.
@@ -405,9 +404,9 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
 
     /// Armed for every action that has not got its prompt yet: the record
     /// does not tell which command has data.
-    fn prompt(&self) -> Option<u8> {
+    fn awaits_prompt(&self) -> bool {
         let waits = |command: &Command<LINE>| command.form == Form::Action && !command.prompted;
-        self.command.as_ref().is_some_and(waits).then_some(D::PROMPT)
+        self.command.as_ref().is_some_and(waits)
     }
 
     fn frame(&mut self, frame: Frame<'_>, seen: &mut impl FnMut(Seen<'_>)) -> Follow {
@@ -423,7 +422,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             Frame::Line(raw) => return self.line(raw, seen),
             Frame::Marked(raw) => return self.marked(raw, seen),
             // What was kept of the line is not enough for a message.
-            Frame::Clipped(_) => return Follow::IgnoreMarks,
+            Frame::Clipped(_) => {}
             Frame::Prompt => self.prompted(),
             Frame::Overflow(length) => {
                 self.release(seen);
@@ -434,9 +433,6 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
     }
 
     fn marked(&mut self, raw: &[u8], seen: &mut impl FnMut(Seen<'_>)) -> Follow {
-        if !D::may_be_inline(raw) {
-            return Follow::IgnoreMarks;
-        }
         let Some(Urc::Message { session, topic, payload }) = D::inline(raw) else {
             return Follow::Nothing;
         };
@@ -620,7 +616,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Desk<D, LINE, INBOX> {
             Urc::Restarted => self.restarted(raw, seen),
             Urc::Waiting { slot } => seen(Seen::Waiting(slot)),
             Urc::Progress => {}
-            Urc::Prompt if self.prompt().is_some() => self.prompted(),
+            Urc::Prompt if self.awaits_prompt() => self.prompted(),
             Urc::Message { .. } | Urc::Prompt | Urc::Other => self.other(raw, seen),
         }
         Follow::Nothing

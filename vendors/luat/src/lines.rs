@@ -7,6 +7,7 @@
 use hayes::{
     at::{
         dialect::{Ending, ResultRow, Urc, UrcRow},
+        framer::Mark,
         line::{Failure, Final, Line, contains, unsigned},
     },
     mqtt::Loss,
@@ -150,9 +151,7 @@ pub(crate) fn inline(line: &[u8]) -> Option<Urc<'_>> {
     (!topic.is_empty()).then_some(Urc::Message { session: 0, topic, payload })
 }
 
-pub(crate) fn may_be_inline(line: &[u8]) -> bool {
-    line.starts_with(MESSAGE)
-}
+pub(crate) const MARK: Mark = Mark { byte: b',', lines: &[MESSAGE] };
 
 const MESSAGE: &[u8] = b"+MSUB:";
 

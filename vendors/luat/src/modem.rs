@@ -7,6 +7,7 @@ use hayes::{
         command::{Arg, Field, Scope, content_hash},
         dialect::{Dialect, Ending, ResultRow, Urc, UrcRow},
         escape::escaped_len,
+        framer::Mark,
         line::{Final, Line, Value, contains, unsigned},
         script::{Answer, Program, Then},
     },
@@ -488,7 +489,7 @@ fn dotted(text: &[u8]) -> Option<IpAddr> {
 }
 
 impl Dialect for Luat {
-    const MARK: Option<u8> = Some(b',');
+    const MARK: Option<Mark> = Some(lines::MARK);
     /// If a command that prompts ends in CR only, an LF as the first byte of
     /// its data is taken for part of the command (manual, CIPSEND).
     const TERMINATOR: &'static [u8] = b"\r\n";
@@ -532,10 +533,6 @@ impl Dialect for Luat {
 
     fn inline(line: &[u8]) -> Option<Urc<'_>> {
         lines::inline(line)
-    }
-
-    fn may_be_inline(line: &[u8]) -> bool {
-        lines::may_be_inline(line)
     }
 
     fn sync(fresh: bool) -> u8 {

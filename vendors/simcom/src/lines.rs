@@ -8,6 +8,7 @@
 use hayes::{
     at::{
         dialect::{Encoding, ResultRow, Uncounted, Urc, UrcRow},
+        framer::Mark,
         line::{Line, Value, contains, unsigned},
     },
     mqtt::Loss,
@@ -218,9 +219,7 @@ pub(crate) fn inline(line: &[u8]) -> Option<Urc<'_>> {
     Some(Urc::Message { session, topic: topic.strip_suffix(b"\"")?, payload })
 }
 
-pub(crate) fn may_be_inline(line: &[u8]) -> bool {
-    line.starts_with(RECEIVED)
-}
+pub(crate) const MARK: Mark = Mark { byte: b'"', lines: &[RECEIVED] };
 
 const RECEIVED: &[u8] = b"+CMQTTRECV:";
 

@@ -7,6 +7,7 @@ use hayes::{
     at::{
         command::{Arg, Field, Scope, Writer, content_hash},
         dialect::{Dialect, ResultRow, Uncounted, Urc, UrcRow},
+        framer::Mark,
         line::{Line, Value, contains, unsigned},
         script::{Answer, Program, Then},
     },
@@ -447,7 +448,7 @@ fn narrow(number: u32) -> u16 {
 }
 
 impl Dialect for Simcom {
-    const MARK: Option<u8> = Some(b'"');
+    const MARK: Option<Mark> = Some(lines::MARK);
     const DATA_ECHO: bool = true;
     const LONGEST_DATA: u32 = 10_240;
     const URCS: &'static [UrcRow] = lines::URCS;
@@ -461,10 +462,6 @@ impl Dialect for Simcom {
 
     fn inline(line: &[u8]) -> Option<Urc<'_>> {
         lines::inline(line)
-    }
-
-    fn may_be_inline(line: &[u8]) -> bool {
-        lines::may_be_inline(line)
     }
 
     fn uncounted<'a>(line: &Line<'a>) -> Option<Uncounted<'a>> {

@@ -441,6 +441,10 @@ pub struct EmulateJsprArgs {
     #[command(flatten)]
     pub modem: EmulatedArgs,
 
+    /// Messages take tenths of a second, not many seconds, and the host may take ten for a part
+    #[arg(long)]
+    pub clear_sky: bool,
+
     /// Switch a documented oddity on; may be given several times
     #[arg(long, value_name = "NAME")]
     pub quirk: Vec<jspr::Quirk>,

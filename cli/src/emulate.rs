@@ -15,7 +15,7 @@ use crate::args::{EmulateArgs, EmulateRockremoteArgs, EmulateVendor, EmulatedArg
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::transcript::Transcript;
-use crate::vendor::Vendor;
+use crate::vendor::{Vendor, under_a_clear_sky};
 
 /// Is a modem.
 pub async fn run(args: EmulateArgs) -> Result<(), Failure> {
@@ -53,7 +53,7 @@ async fn emulate(vendor: EmulateVendor) -> Result<(), Failure> {
                 quirks: args.quirk.into_iter().collect(),
                 faults: args.modem.wire.fault.clone(),
                 seed: args.modem.wire.seed,
-                ..Default::default()
+                ..if args.clear_sky { under_a_clear_sky() } else { Default::default() }
             };
             serve(Vendor::Jspr, "Iridium 9704", config, args.modem).await
         }

@@ -231,13 +231,15 @@ fn on_pty(
     Ok(path)
 }
 
-/// A 9704 whose satellites are nearer than the real ones.
-fn under_a_clear_sky() -> emulated_jspr::Config {
+/// A 9704 whose satellites are nearer than the real ones, and that waits for
+/// the host on a machine that is busy.
+pub fn under_a_clear_sky() -> emulated_jspr::Config {
     let delays = emulated_jspr::Delays {
         acquisition: 100,
         transit: 200,
         transit_per_1000: 50,
         incoming: 50,
+        segment_window: 10_000,
         ..Default::default()
     };
     emulated_jspr::Config { delays, ..Default::default() }

@@ -16,12 +16,37 @@ pub const LINE: usize = 96;
 pub const INBOX: usize = 256 + 64 + 36;
 
 /// How often the counter goes up, in milliseconds.
-const PERIOD_MS: u32 = 200;
+pub const PERIOD_MS: u32 = 200;
 
-const BROKER: ConnectOptions<'_> =
+/// Where the broker is.
+pub const BROKER: ConnectOptions<'_> =
     valid(ConnectOptions::new("broker.example", 1883, "device-7")).keep_alive(120);
-const COUNT: Publish<'_> = valid(Publish::new("device-7/count", b"")).qos(QoS::AtLeastOnce);
-const ANSWER: Publish<'_> = valid(Publish::new("device-7/answer", b"")).qos(QoS::AtLeastOnce);
+
+/// What is published, and what is subscribed to.
+#[derive(Clone, Copy)]
+pub struct Topics {
+    /// The counter.
+    pub count: Publish<'static>,
+    /// The length of a command.
+    pub answer: Publish<'static>,
+    /// A filter for commands.
+    pub commands: &'static str,
+}
+
+impl Topics {
+    /// Where the broker takes any topic.
+    pub const ANY: Self = Self::new("device-7/count", "device-7/answer", "device-7/cmd/#");
+
+    /// These.
+    pub const fn new(count: &'static str, answer: &'static str, commands: &'static str) -> Self {
+        Self { count: publish(count), answer: publish(answer), commands }
+    }
+}
+
+/// A topic to publish on, with QoS 1.
+pub const fn publish(topic: &'static str) -> Publish<'static> {
+    valid(Publish::new(topic, b"")).qos(QoS::AtLeastOnce)
+}
 
 /// What is constant is checked at compile time.
 const fn valid<T: Copy>(value: Result<T, FieldError>) -> T {
@@ -32,38 +57,66 @@ const fn valid<T: Copy>(value: Result<T, FieldError>) -> T {
 }
 
 /// Runs sessions until one was told to stop.
-pub async fn run<M: MqttClient>(modem: &mut M, clock: Clock) -> ! {
-    while session(modem, clock).await.is_err() {
+pub async fn run<M: MqttClient>(modem: &mut M, clock: Clock, topics: &Topics) -> ! {
+    while session(modem, clock, topics).await.is_err() {
         board::print(b"failed\n");
     }
     board::exit()
 }
 
 /// Publishes a counter, and the length of each command, until one is `stop`.
-async fn session<M: MqttClient>(modem: &mut M, clock: Clock) -> Result<(), ClientError<M::Error>> {
+async fn session<M: MqttClient>(
+    modem: &mut M,
+    clock: Clock,
+    topics: &Topics,
+) -> Result<(), ClientError<M::Error>> {
     modem.bring_up(&Network::new()).await?;
     modem.connect(&BROKER).await?;
-    modem.subscribe("device-7/cmd/#", QoS::AtLeastOnce).await?;
+    modem.subscribe(topics.commands, QoS::AtLeastOnce).await?;
     board::print(b"subscribed\n");
     let mut count = 0;
     let mut due = clock.now();
     loop {
         let (publish, number) = match select(modem.next_event(), clock.wait_until(due)).await {
-            Either::First(event) => match event? {
-                Event::Message(message) if message.payload == b"stop" => return Ok(()),
-                Event::Message(message) => (ANSWER, message.payload.len()),
-                Event::Lost { .. } | Event::Restarted => return Err(ClientError::Closed),
-                _ => continue,
+            Either::First(event) => match Duty::of(&event?) {
+                Duty::Answer(length) => (topics.answer, length),
+                Duty::Stop => return Ok(()),
+                Duty::Reconnect => return Err(ClientError::Closed),
+                Duty::None => continue,
             },
             Either::Second(()) => {
                 count += 1;
                 due = due.after_millis(PERIOD_MS);
-                (COUNT, count)
+                (topics.count, count)
             }
         };
         let mut digits = [0; 10];
         let payload = decimal(number, &mut digits);
         modem.publish(&Publish { payload, ..publish }).await?;
+    }
+}
+
+/// What an event asks for.
+pub enum Duty {
+    /// Nothing.
+    None,
+    /// An answer to a command of that length.
+    Answer(usize),
+    /// The end of the image.
+    Stop,
+    /// A new session.
+    Reconnect,
+}
+
+impl Duty {
+    /// That of this event.
+    pub fn of(event: &Event<'_>) -> Self {
+        match event {
+            Event::Message(message) if message.payload == b"stop" => Self::Stop,
+            Event::Message(message) => Self::Answer(message.payload.len()),
+            Event::Lost { .. } | Event::Restarted => Self::Reconnect,
+            _ => Self::None,
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "registers, the vector table, the end of the stack")]
 
 use core::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     future::poll_fn,
     panic::PanicInfo,
@@ -22,7 +22,7 @@ use cortex_m::{
 use cortex_m_rt::exception;
 use critical_section::Mutex;
 use embassy_executor::{Executor, SpawnError, SpawnToken};
-use embassy_sync::waitqueue::AtomicWaker;
+use embassy_sync::waitqueue::{AtomicWaker, MultiWakerRegistration};
 use embedded_io_async::{ErrorType, Read, Write};
 use hayes::Instant;
 
@@ -30,7 +30,7 @@ use crate::app::decimal;
 
 /// Switches the modem's port and the clock on; call it once.
 pub fn start() -> (Rx, Tx, Clock) {
-    MODEM.write(Uart::MASK, Uart::RX);
+    MODEM.listen(Uart::RX, true);
     // SAFETY: nothing else uses the core's peripherals, and no critical
     // section is open that the interrupt could break.
     let mut core = unsafe {
@@ -84,6 +84,15 @@ impl Uart {
     fn has(self, flag: u32) -> bool {
         self.read(Self::FLAGS) & flag != 0
     }
+
+    /// Lets these interrupts through, or not.
+    #[inline(never)]
+    fn listen(self, interrupts: u32, on: bool) {
+        critical_section::with(|_| {
+            let others = self.read(Self::MASK) & !interrupts;
+            self.write(Self::MASK, if on { others | interrupts } else { others });
+        });
+    }
 }
 
 /// Prints on the console.
@@ -103,7 +112,8 @@ pub fn print_number(word: &[u8], number: usize) {
 }
 
 /// What the modem sent and nobody has read, up to 255 bytes: the interrupt
-/// moves the tail, the reader the head.
+/// moves the tail, the reader the head. What has no room waits in the port,
+/// and QEMU behind it, as it would behind an RTS line.
 static RING: [AtomicU8; 256] = [const { AtomicU8::new(0) }; 256];
 static HEAD: AtomicU8 = AtomicU8::new(0);
 static TAIL: AtomicU8 = AtomicU8::new(0);
@@ -112,19 +122,20 @@ static SENT: AtomicWaker = AtomicWaker::new();
 
 /// Of the modem's port.
 extern "C" fn modem() {
-    MODEM.write(Uart::CLEAR, Uart::RX | Uart::TX);
+    MODEM.write(Uart::CLEAR, Uart::TX);
     while !MODEM.has(Uart::EMPTY) {
-        let byte = MODEM.read(Uart::DATA) as u8;
         let tail = TAIL.load(Relaxed);
         let next = tail.wrapping_add(1);
-        if next != HEAD.load(Relaxed) {
-            RING[usize::from(tail)].store(byte, Relaxed);
-            TAIL.store(next, Relaxed);
+        if next == HEAD.load(Relaxed) {
+            MODEM.listen(Uart::RX, false);
+            break;
         }
+        RING[usize::from(tail)].store(MODEM.read(Uart::DATA) as u8, Relaxed);
+        TAIL.store(next, Relaxed);
     }
     RECEIVED.wake();
     if !MODEM.has(Uart::FULL) {
-        MODEM.write(Uart::MASK, Uart::RX);
+        MODEM.listen(Uart::TX, false);
         SENT.wake();
     }
 }
@@ -132,8 +143,46 @@ extern "C" fn modem() {
 /// What the modem says. A dropped read loses nothing.
 pub struct Rx(());
 
+impl Rx {
+    /// Whether anything was received that nobody has read.
+    fn is_ready(&self) -> bool {
+        HEAD.load(Relaxed) != TAIL.load(Relaxed)
+    }
+
+    /// Takes what was received, as far as it fits.
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let mut count = 0;
+        for slot in buffer {
+            if !self.is_ready() {
+                break;
+            }
+            let head = HEAD.load(Relaxed);
+            *slot = RING[usize::from(head)].load(Relaxed);
+            HEAD.store(head.wrapping_add(1), Relaxed);
+            count += 1;
+        }
+        MODEM.listen(Uart::RX, true);
+        count
+    }
+}
+
 /// What the modem is told.
 pub struct Tx(());
+
+impl Tx {
+    /// Sends what the port has room for.
+    fn put(&mut self, bytes: &[u8]) -> usize {
+        let mut count = 0;
+        for byte in bytes {
+            if MODEM.has(Uart::FULL) {
+                break;
+            }
+            MODEM.write(Uart::DATA, (*byte).into());
+            count += 1;
+        }
+        count
+    }
+}
 
 impl ErrorType for Rx {
     type Error = Infallible;
@@ -147,17 +196,10 @@ impl Read for Rx {
     async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
         poll_fn(|cx| {
             RECEIVED.register(cx.waker());
-            let mut count = 0;
-            for slot in buffer.iter_mut() {
-                let head = HEAD.load(Relaxed);
-                if head == TAIL.load(Relaxed) {
-                    break;
-                }
-                *slot = RING[usize::from(head)].load(Relaxed);
-                HEAD.store(head.wrapping_add(1), Relaxed);
-                count += 1;
+            match self.take(buffer) {
+                0 => Poll::Pending,
+                count => Poll::Ready(Ok(count)),
             }
-            if count == 0 { Poll::Pending } else { Poll::Ready(Ok(count)) }
         })
         .await
     }
@@ -167,14 +209,9 @@ impl Write for Tx {
     async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
         poll_fn(|cx| {
             SENT.register(cx.waker());
-            let mut count = 0;
-            for byte in bytes {
-                if MODEM.has(Uart::FULL) {
-                    MODEM.write(Uart::MASK, Uart::RX | Uart::TX);
-                    break;
-                }
-                MODEM.write(Uart::DATA, (*byte).into());
-                count += 1;
+            let count = self.put(bytes);
+            if count < bytes.len() {
+                MODEM.listen(Uart::TX, true);
             }
             if count == 0 { Poll::Pending } else { Poll::Ready(Ok(count)) }
         })
@@ -189,10 +226,17 @@ impl Write for Tx {
 // ---- the clock -------------------------------------------------------------
 
 static NOW: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
-static DUE: Mutex<Cell<u64>> = Mutex::new(Cell::new(u64::MAX));
-static ALARM: AtomicWaker = AtomicWaker::new();
+static ALARM: Mutex<RefCell<Alarm>> =
+    Mutex::new(RefCell::new(Alarm { due: u64::MAX, waiting: MultiWakerRegistration::new() }));
 
-/// Milliseconds since the start. One future at a time may wait.
+/// When the first of those who wait wants to be woken. Then all are, and say
+/// anew what they wait for.
+struct Alarm {
+    due: u64,
+    waiting: MultiWakerRegistration<6>,
+}
+
+/// Milliseconds since the start.
 #[derive(Clone, Copy)]
 pub struct Clock(());
 
@@ -202,27 +246,39 @@ impl hayes::Clock for Clock {
     }
 
     async fn wait_until(&self, at: Instant) {
-        poll_fn(|cx| {
-            ALARM.register(cx.waker());
-            critical_section::with(|cs| {
-                DUE.borrow(cs).set(at.as_millis());
-                if NOW.borrow(cs).get() < at.as_millis() { Poll::Pending } else { Poll::Ready(()) }
-            })
+        poll_fn(|cx| self.poll(at, cx.waker())).await
+    }
+}
+
+impl Clock {
+    /// Not inlined, so that it weighs in the base and not in each driver.
+    #[inline(never)]
+    fn poll(&self, at: Instant, waker: &Waker) -> Poll<()> {
+        critical_section::with(|cs| {
+            if NOW.borrow(cs).get() >= at.as_millis() {
+                return Poll::Ready(());
+            }
+            if let Ok(mut alarm) = ALARM.borrow(cs).try_borrow_mut() {
+                alarm.due = alarm.due.min(at.as_millis());
+                alarm.waiting.register(waker);
+            }
+            Poll::Pending
         })
-        .await
     }
 }
 
 #[exception]
 fn SysTick() {
-    let due = critical_section::with(|cs| {
+    critical_section::with(|cs| {
         let now = NOW.borrow(cs).get().wrapping_add(1);
         NOW.borrow(cs).set(now);
-        now >= DUE.borrow(cs).get()
+        if let Ok(mut alarm) = ALARM.borrow(cs).try_borrow_mut() {
+            if now >= alarm.due {
+                alarm.due = u64::MAX;
+                alarm.waiting.wake();
+            }
+        }
     });
-    if due {
-        ALARM.wake();
-    }
 }
 
 // ---- running and ending ----------------------------------------------------

@@ -6,7 +6,7 @@
 
 use cortex_m_rt::entry;
 use hayes_firmware::{
-    app::{self, INBOX},
+    app::{self, INBOX, Topics},
     board,
 };
 use hayes_iridium::rockremote;
@@ -21,5 +21,5 @@ async fn task() {
     let (rx, tx, clock) = board::start();
     let settings = rockremote::Settings::new();
     let mut gateway = rockremote::client::<INBOX, _, _, _>(rx, tx, clock, settings);
-    app::run(&mut gateway, clock).await
+    app::run(&mut gateway, clock, &Topics::ANY).await
 }

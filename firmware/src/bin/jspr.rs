@@ -1,0 +1,31 @@
+//! The driver of a 9704 in `hayes-iridium` on embassy's executor.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use hayes_firmware::{
+    app::{self, INBOX, Topics},
+    board,
+};
+use hayes_iridium::jspr;
+
+/// The longest line that a modem with few topics sends, with a part of 1,446
+/// bytes of a message in it.
+const LINE: usize = 2304;
+
+/// Two names that are provisioned for the emulated modem.
+const TOPICS: Topics = Topics::new("RAW", "PEBBLE", "PEBBLE");
+
+#[entry]
+fn main() -> ! {
+    board::execute(task())
+}
+
+#[embassy_executor::task]
+async fn task() {
+    let (rx, tx, clock) = board::start();
+    let settings = jspr::Settings::new();
+    let mut modem = jspr::client::<LINE, INBOX, _, _, _>(rx, tx, clock, settings);
+    app::run(&mut modem, clock, &TOPICS).await
+}

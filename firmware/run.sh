@@ -89,7 +89,8 @@ exec {emulator}< <(exec "$HAYES" emulate "$vendor" --listen 127.0.0.1:0 \
 pids+=($!)
 modem=$(wait_for "$emulator" '* on tcp:*') || fail 'no modem'
 
-mosquitto_sub "${to_broker[@]}" -t '#' -F '%t %p' >"$scratch/heard" &
+: >"$scratch/heard"
+mosquitto_sub "${to_broker[@]}" -t '#' -F '%t %p' >>"$scratch/heard" &
 pids+=($!)
 exec {heard}< <(exec tail -n +1 -f "$scratch/heard")
 pids+=($!)

@@ -9,7 +9,8 @@ cd "$(dirname "$0")"
 # The image, and with which features; what it is weighed against; the vendor of
 # its modem; how many counters go up; the limits of flash, static memory and
 # stack over that, in bytes. Without `tls` the drivers have neither TLS nor
-# certificates.
+# certificates. The last three have SIMCom's driver, too: with the client for
+# several tasks, without an executor, and with the blocking client.
 images=(
     'simcom - base simcom 1 29000 1450 1300'
     'simcom tls base simcom 1 31400 1450 1300'
@@ -17,7 +18,9 @@ images=(
     'luat tls base luat 1 35400 1520 1450'
     'rockremote - base rockremote 1 16900 1600 1450'
     'jspr - base jspr 1 40300 6550 8200'
+    'shared - base simcom 3 36400 3100 1450'
     'bare - bare_base simcom 1 28700 0 2900'
+    'blocking - bare_base simcom 1 25300 0 1900'
 )
 
 # What of core's panics is linked, all of it on paths that are never taken: a

@@ -21,7 +21,7 @@ use cortex_m::{
 };
 use cortex_m_rt::exception;
 use critical_section::Mutex;
-use embassy_executor::{Executor, SpawnError, SpawnToken};
+use embassy_executor::{Executor, SpawnError, SpawnToken, Spawner};
 use embassy_sync::waitqueue::{AtomicWaker, MultiWakerRegistration};
 use embedded_io_async::{ErrorType, Read, Write};
 use hayes::Instant;
@@ -223,6 +223,37 @@ impl Write for Tx {
     }
 }
 
+/// Both, for who waits by asking again.
+pub struct Port(pub Rx, pub Tx);
+
+impl ErrorType for Port {
+    type Error = Infallible;
+}
+
+impl embedded_io::ReadReady for Port {
+    fn read_ready(&mut self) -> Result<bool, Infallible> {
+        Ok(self.0.is_ready())
+    }
+}
+
+impl embedded_io::Read for Port {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Infallible> {
+        while !self.0.is_ready() {}
+        Ok(self.0.take(buffer))
+    }
+}
+
+impl embedded_io::Write for Port {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+        while MODEM.has(Uart::FULL) {}
+        Ok(self.1.put(bytes))
+    }
+
+    fn flush(&mut self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
 // ---- the clock -------------------------------------------------------------
 
 static NOW: Mutex<Cell<u64>> = Mutex::new(Cell::new(0));
@@ -267,6 +298,16 @@ impl Clock {
     }
 }
 
+impl hayes::blocking::Clock for Clock {
+    fn now(&self) -> Instant {
+        hayes::Clock::now(self)
+    }
+
+    fn idle(&self) {
+        asm::wfe();
+    }
+}
+
 #[exception]
 fn SysTick() {
     critical_section::with(|cs| {
@@ -306,6 +347,15 @@ pub fn execute<S>(task: Result<SpawnToken<S>, SpawnError>) -> ! {
             spawner.spawn(task);
         }
     })
+}
+
+/// Runs another task beside the one that asks for it.
+pub async fn spawn<S>(task: Result<SpawnToken<S>, SpawnError>) {
+    // SAFETY: embassy's executor runs whoever has a task to spawn.
+    let spawner = unsafe { Spawner::for_current_executor() }.await;
+    if let Ok(task) = task {
+        spawner.spawn(task);
+    }
 }
 
 /// Prints how much of the stack was ever used, in bytes, and stops QEMU.

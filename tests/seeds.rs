@@ -102,15 +102,13 @@ fn write_the_seeds() {
             write(vendor, &name, &modem[..modem.len().min(1_500)]);
         }
         for (number, config) in [which, which + 2, which + 4].into_iter().enumerate() {
-            for (name, script) in SCRIPTS {
-                write(
-                    "emulator",
-                    &format!("{vendor}-{number}-{name}"),
-                    &[&[config, 0, 0][..], script].concat(),
-                );
-            }
+            scripts(&format!("{vendor}-{number}"), [config, 0, 0]);
         }
     }
+    scripts("rockremote", [8, 0, 0]);
+    scripts("jspr", [9, 0, 0]);
+    // Small parts in any order, some of them twice.
+    scripts("jspr-parts", [9, 0x40, 0]);
     for (name, items) in captures("iridium") {
         let said = items.iter().filter_map(|item| match item {
             Item::Modem(bytes) => Some(bytes.as_slice()),
@@ -171,6 +169,12 @@ const SCRIPTS: [(&str, &[u8]); 8] = [
     ("slow", &[1, 17, 0, 4, 17, 1, 4, 17, 2, 4, 10]),
     ("byte by byte", &[19, 1, 0, 1, 6, 10, 50, 70, 4, 64, 9]),
 ];
+
+fn scripts(modem: &str, chosen: [u8; 3]) {
+    for (name, script) in SCRIPTS {
+        write("emulator", &format!("{modem}-{name}"), &[&chosen[..], script].concat());
+    }
+}
 
 fn dialogue<D: Machine, M: Modem>(name: &str, which: u8, mut rig: Rig<D, M>) {
     let mut seed = vec![which];

@@ -161,8 +161,8 @@ impl<const INBOX: usize> Rig<INBOX> {
 
     fn events(&mut self) -> Vec<String> {
         let mut events = Vec::new();
-        while let Some(event) = self.machine.event() {
-            events.push(match event {
+        while self.machine.has_event() {
+            events.push(match self.machine.event().expect("it has one") {
                 Event::Message(message) => {
                     let (topic, payload) = (message.topic_str().unwrap(), message.payload);
                     let delivery = message.delivery.unwrap();
@@ -178,6 +178,7 @@ impl<const INBOX: usize> Rig<INBOX> {
                 other => format!("{other:?}"),
             });
         }
+        assert_eq!(self.machine.event(), None);
         events
     }
 
@@ -227,7 +228,8 @@ fn each_operation_has_its_packets() {
         assert_eq!(outcome, Some(Ok(())));
         assert_eq!(rig.machine.session(), Session::New);
         assert_eq!(rig.machine.link(), LinkState::Connected);
-        assert_eq!(rig.machine.status().connected, Some(true));
+        let status = rig.machine.status();
+        assert_eq!((status.link, status.connected), (LinkState::Connected, Some(true)));
 
         let message = publish("a/b", b"\0\xff", AtMostOnce);
         let (sent, outcome) = rig.run(&Operation::Publish(&message), b"");
@@ -242,10 +244,13 @@ fn each_operation_has_its_packets() {
         let operation = Operation::Publish(&message);
         let (sent, outcome) = rig.run(&operation, &ack(PUBREC, 2));
         assert_eq!((sent.as_slice(), outcome), (&b"\x34\x07\0\x03a/b\0\x02"[..], None));
+        assert!(!rig.machine.is_idle());
         assert_eq!(rig.sends(Some(&operation)), ack(PUBREL, 2));
         assert_eq!(rig.machine.outcome(), None);
+        assert!(!rig.machine.is_idle());
         rig.hears(&ack(PUBCOMP, 2));
         assert_eq!(rig.machine.outcome(), Some(Ok(())));
+        assert!(rig.machine.is_idle());
 
         let filters = [filter("a/#", ExactlyOnce), filter("+", AtMostOnce)];
         let (sent, outcome) = rig.run(&Operation::Subscribe(&filters), b"\x90\x04\0\x03\x01\0");
@@ -460,6 +465,19 @@ fn a_ping_goes_out_after_three_quarters_of_the_keep_alive() {
 }
 
 #[test]
+fn a_tick_before_its_time_changes_nothing() {
+    let mut rig = Rig::connected();
+    for wait in [44_999, 1, 19_999] {
+        rig.machine.tick(rig.time());
+        let ping = wait == 19_999;
+        assert_eq!(rig.sends(None), if ping { &b"\xc0\0"[..] } else { b"" });
+        rig.machine.tick(rig.time());
+        assert_eq!(rig.machine.link(), LinkState::Connected);
+        rig.now += wait;
+    }
+}
+
+#[test]
 fn a_missed_pingresp_ends_the_link() {
     let mut rig = Rig::connected();
     rig.waits(None, 45_000);
@@ -523,6 +541,7 @@ fn a_transport_that_takes_nothing_is_given_up_whatever_it_brings() {
             rig.hears(MESSAGE);
             let now = rig.time();
             assert!(rig.machine.transmit(Some(&operation), now).is_some());
+            rig.machine.sent(0);
             rig.machine.tick(now);
             assert_eq!(rig.machine.outcome(), None);
         }
@@ -531,6 +550,11 @@ fn a_transport_that_takes_nothing_is_given_up_whatever_it_brings() {
         assert_eq!(rig.machine.outcome(), Some(Err(Error::NoResult("PUBLISH"))), "{taken}");
         assert_eq!(rig.machine.link(), LinkState::Lost(Loss::NoResult));
     }
+    let mut rig = Rig::connected();
+    rig.begin(&Operation::Disconnect).unwrap();
+    rig.now += 20_000;
+    rig.machine.tick(rig.time());
+    assert_eq!(rig.machine.outcome(), Some(Err(Error::NoResult("DISCONNECT"))));
     // With no operation it is the ping that finds out.
     let mut rig = Rig::connected();
     rig.now += 45_000;
@@ -681,14 +705,56 @@ fn an_operation_may_be_dropped_after_any_byte() {
 }
 
 #[test]
+fn a_publish_of_which_the_transport_took_nothing_was_never_sent() {
+    let message = publish("t", b"x", ExactlyOnce);
+    let mut rig = Rig::kept();
+    let operation = Operation::Publish(&message);
+    rig.begin(&operation).unwrap();
+    assert!(rig.machine.transmit(Some(&operation), Instant::from_millis(0)).is_some());
+    rig.machine.sent(0);
+    rig.machine.abandon(0);
+    assert_eq!(rig.events(), [""; 0]);
+    assert_eq!(rig.machine.link(), LinkState::Connected);
+    // 3.3.1-1: the first one is no duplicate.
+    assert_eq!(rig.publishes(&message.repeat()), b"\x34\x06\0\x01t\0\x02x");
+}
+
+#[test]
+fn an_answer_counts_as_soon_as_the_transport_took_the_packet() {
+    let large = [7; 300];
+    let large = publish("t", &large, AtLeastOnce);
+    let small = publish("t", b"x", AtLeastOnce);
+    for message in [small, large] {
+        let operation = Operation::Publish(&message);
+        for early in [1, 0] {
+            let mut rig = Rig::connected();
+            rig.begin(&operation).unwrap();
+            let now = rig.time();
+            let mut left = message.payload.len() + if message.payload.len() > 1 { 8 } else { 7 };
+            while left > early {
+                let due = rig.machine.transmit(Some(&operation), now).unwrap().len();
+                let count = due.min(left - early);
+                rig.machine.sent(count);
+                left -= count;
+            }
+            // A broker has nothing to acknowledge before the last byte.
+            rig.hears(&ack(PUBACK, 1));
+            assert_eq!(rig.machine.outcome(), (early == 0).then_some(Ok(())));
+        }
+    }
+}
+
+#[test]
 fn an_acknowledgement_goes_on_where_it_was_when_nobody_waited() {
     for sent in 0..=4 {
         let mut rig = Rig::connected();
         rig.hears(&message_qos1(7, b""));
         let first = rig.sends_at_most(None, sent);
         rig.machine.abandon(0);
+        assert_eq!(rig.machine.is_idle(), sent == 4);
         let rest = rig.sends(None);
         assert_eq!([first, rest].concat(), ack(PUBACK, 7), "{sent}");
+        assert!(rig.machine.is_idle());
         assert_eq!(rig.machine.link(), LinkState::Connected);
     }
     // Unless it is not known how much of it is out.
@@ -886,6 +952,52 @@ fn a_broker_that_asks_for_the_release_first_gets_no_publish_after_it() {
     assert_eq!(rig.sends(Some(&operation)), ack(PUBREL, 1));
     rig.hears(&ack(PUBCOMP, 1));
     assert_eq!(rig.machine.outcome(), Some(Ok(())));
+}
+
+#[test]
+fn a_release_that_is_asked_for_within_a_packet_waits_for_its_end() {
+    let message = publish("t", b"x", ExactlyOnce);
+    let repeated = message.repeat();
+    let operation = Operation::Publish(&repeated);
+    for sent in 1..8 {
+        let mut rig = Rig::kept();
+        rig.publishes(&message);
+        rig.reconnect(&kept("id"), RESUMED);
+        rig.begin(&operation).unwrap();
+        let mut all = rig.sends_at_most(Some(&operation), sent);
+        rig.hears(&ack(PUBREC, 1));
+        all.extend(rig.sends(Some(&operation)));
+        let packet = b"\x3c\x06\0\x01t\0\x01x";
+        assert_eq!(all, [&packet[..], &ack(PUBREL, 1)].concat(), "{sent}");
+    }
+}
+
+#[test]
+fn what_is_finished_or_promises_nothing_is_forgotten_first() {
+    let [one, two, three, four, five] =
+        [b"1", b"2", b"3", b"4", b"5"].map(|payload| publish("t", payload, AtLeastOnce));
+    let plain = publish("t", b"0", AtMostOnce);
+    let mut rig = Rig::kept();
+    for message in [one, two, three, four] {
+        rig.publishes(&message);
+        rig.machine.abandon(0);
+    }
+    rig.hears(&ack(PUBACK, 2));
+    rig.publishes(&five);
+    rig.machine.abandon(0);
+    for _ in 0..5 {
+        let operation = Operation::Publish(&plain);
+        rig.begin(&operation).unwrap();
+        rig.sends_at_most(Some(&operation), 1);
+        rig.machine.abandon(0);
+        rig.reconnect(&kept("id"), RESUMED);
+    }
+    for (message, id) in [(one, 1), (three, 3), (four, 4), (five, 5)] {
+        let packet = [0x3a, 6, 0, 1, b't', 0, id, b'0' + id];
+        assert_eq!(rig.publishes(&message.repeat()), packet);
+        rig.hears(&ack(PUBACK, id.into()));
+        assert_eq!(rig.machine.outcome(), Some(Ok(())));
+    }
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl Decoder {
     fn begin(&mut self) -> Result<(), Violation> {
         let (kind, left) = (self.first >> 4, self.left);
         let possible = match kind {
-            kind::PUBLISH => left >= if self.qos() > 0 { 5 } else { 3 },
+            kind::PUBLISH => left > 2,
             kind::SUBACK => left > 2 && left <= SMALL as u32,
             kind::PINGRESP => left == 0,
             _ => left == 2,
@@ -453,6 +453,37 @@ mod tests {
         for size in 1..stream.len() {
             assert_eq!(read(stream, size), whole, "{size}");
         }
+    }
+
+    /// 1.5.3, 3.3.2-2. What UTF-8 is, the standard library says.
+    #[test]
+    fn a_topic_is_any_text_without_nul_and_wildcards() {
+        let edges = [0, 0x2b, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff];
+        for first in 0..=255 {
+            for second in edges {
+                for tail in [&b""[..], b"\x80", b"\xbf\xbf", b"\xbf\x7f", b"a"] {
+                    let topic = [&[first, second][..], tail].concat();
+                    let legal = std::str::from_utf8(&topic)
+                        .is_ok_and(|text| !text.contains(['\0', '+', '#']));
+                    let length = topic.len() as u8;
+                    let packet = [&[0x30, length + 2, 0, length][..], &topic].concat();
+                    let violation = (!legal).then_some(Violation::Topic);
+                    assert_eq!(read(&packet, 1).1, violation, "{}", topic.escape_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_violation_has_words_of_its_own() {
+        let mut words: Vec<_> = BROKEN.iter().map(|(_, violation)| violation.name()).collect();
+        words.extend(
+            [Violation::ReturnCode, Violation::Order, Violation::Window].map(Violation::name),
+        );
+        words.sort_unstable();
+        words.dedup();
+        assert_eq!(words.len(), 9);
+        assert!(words.iter().all(|words| words.contains(' ')), "{words:?}");
     }
 
     #[test]

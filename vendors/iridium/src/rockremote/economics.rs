@@ -128,6 +128,8 @@ mod tests {
             Publish::new("a/topic/of/forty/bytes/is/80/per/cent/ov", b"0123456789").unwrap();
         let cost = Economics::new(Queue::IMMEDIATE).cost(&message);
         assert_eq!((cost.bytes, cost.alone, cost.topic_dominates), (50, 500, true));
+        let even = Publish::new("up", b"42").unwrap();
+        assert!(!Economics::default().cost(&even).topic_dominates);
         assert_eq!(Economics::default().together(10, &message), 500);
         assert_eq!(Economics::default().together(11, &message), 550);
     }

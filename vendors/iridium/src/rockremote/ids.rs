@@ -62,8 +62,9 @@ const fn place(id: u16) -> usize {
     (id % SPAN / 32) as usize
 }
 
+/// The shift wraps at the bits of a word.
 const fn bit(id: u16) -> u32 {
-    1_u32.wrapping_shl(id as u32 % 32)
+    1_u32.wrapping_shl(id as u32)
 }
 
 #[cfg(test)]

@@ -36,8 +36,8 @@ impl Rig {
 
     fn events(&mut self) -> Vec<String> {
         let mut events = Vec::new();
-        while let Some(event) = self.driver.event() {
-            events.push(match event {
+        while self.driver.has_event() {
+            events.push(match self.driver.event().expect("it has one") {
                 Event::Message(m) => {
                     format!("{}={}", m.topic_str().unwrap(), m.payload.escape_ascii())
                 }
@@ -49,6 +49,7 @@ impl Rig {
                 other => format!("{other:?}"),
             });
         }
+        assert_eq!(self.driver.event(), None);
         events
     }
 }
@@ -88,6 +89,9 @@ fn a_cold_modem_is_brought_up_and_told_of() {
     assert_eq!(rig.publish("RAW", b"x", ACK), Err(Error::NotConnected));
     rig.connect().unwrap();
     assert_eq!(rig.driver.link(), LinkState::Connected);
+    assert_eq!(rig.driver.status().link, LinkState::Connected);
+    assert_eq!(rig.driver.select(0), Ok(()));
+    assert_eq!(rig.driver.select(1), Err(Error::Unsupported(Feature::SecondSession)));
     assert_eq!(rig.modem.count("PUT operationalState"), 1);
     assert_eq!(rig.events(), [""; 0]);
 }
@@ -229,6 +233,140 @@ fn a_modem_that_restarts_for_ever_is_given_up() {
 }
 
 #[test]
+fn three_restarts_are_lived_through_and_a_fourth_is_told() {
+    for (times, expected) in [(3, Ok(())), (4, Err(Error::Restarted))] {
+        let mut rig = Rig::new();
+        let mut left = times;
+        rig.script(move |modem, line| {
+            if left > 0 && line.starts_with("PUT simConfig") {
+                left -= 1;
+                modem.restart();
+                return Reply::Lines(vec![]);
+            }
+            Reply::Usual
+        });
+        assert_eq!(rig.connect(), expected, "{times}");
+    }
+}
+
+/// Dossier 2.10: what was selected before is not selected again.
+#[test]
+fn the_version_is_selected_unless_it_is() {
+    for (active, puts) in [(None, 1), (Some(6), 1), (Some(7), 0)] {
+        let mut rig = Rig::new();
+        rig.script(move |modem, line| match (line, active) {
+            ("GET apiVersion {}", Some(minor)) => {
+                modem.selected = true;
+                let patch = 7 - minor;
+                Reply::Lines(vec![format!("200 apiVersion {{\"supported_versions\":{},\"active_version\":{{\"major\":1,\"minor\":{minor},\"patch\":{patch}}}}}", modem.versions)])
+            }
+            _ => Reply::Usual,
+        });
+        rig.bring_up().unwrap();
+        assert_eq!(rig.modem.count("PUT apiVersion"), puts, "{active:?}");
+    }
+}
+
+#[test]
+fn a_sim_is_ready_if_it_is_there_and_connected() {
+    for (present, connected) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut rig = self::connected();
+        rig.modem.say(&format!("299 simStatus {{\"card_present\":{present},\"sim_connected\":{connected},\"iccid\":\"8988\"}}"));
+        rig.idle(10);
+        let expected = if present && connected { SimState::Ready } else { SimState::Absent };
+        assert_eq!(rig.driver.status().sim, expected, "{present} {connected}");
+    }
+}
+
+#[test]
+fn an_active_modem_that_says_so_again_takes_messages_at_once() {
+    let mut rig = connected();
+    rig.idle(1_000);
+    rig.modem.status = Some(("mo_ack_received", 10));
+    rig.modem.say("299 operationalState {\"state\":\"active\",\"reason\":0}");
+    rig.idle(1);
+    let before = rig.now;
+    assert_eq!(rig.publish("RAW", b"x", ACK), Ok(()));
+    assert!(rig.now - before < 100, "{}", rig.now - before);
+}
+
+/// Dossier 2.3: 402 is what is set already, 406 a state that is there already;
+/// neither is an answer to a question.
+#[test]
+fn only_what_is_set_may_be_set_already() {
+    for code in [402, 406] {
+        let mut rig = Rig::new();
+        rig.script(move |_, line| match line.starts_with("GET messageProvisioning") {
+            true => Reply::Lines(vec![format!("{code} messageProvisioning {{}}")]),
+            false => Reply::Usual,
+        });
+        let Err(Error::Refused(refusal)) = rig.bring_up() else { panic!("{code}") };
+        assert_eq!(refusal.code, Code::Vendor(code));
+    }
+}
+
+#[test]
+fn an_empty_line_is_given_a_tenth_of_a_second_to_be_refused() {
+    for (ms, asks) in [(50, false), (99, false), (100, true), (150, true)] {
+        let mut rig = Rig::new();
+        rig.script(|_, _| Reply::Lines(vec![]));
+        let network = Network::new();
+        let operation = Operation::BringUp(&network);
+        rig.driver.start(&operation, rig.time()).unwrap();
+        while rig.exchange(Some(&operation)) {}
+        rig.now += ms;
+        rig.driver.tick(rig.time());
+        while rig.exchange(Some(&operation)) {}
+        let lines: &[&str] = if asks { &["", "GET apiVersion {}"] } else { &[""] };
+        assert_eq!(rig.modem.lines, lines, "{ms}");
+    }
+}
+
+#[test]
+fn versions_that_were_refused_are_asked_for_before_anything_else() {
+    let mut rig = connected();
+    rig.driver.opened();
+    rig.script(|_, line| match line.starts_with("GET apiVersion") {
+        true => Reply::Lines(vec!["408 apiVersion {}".into()]),
+        false => Reply::Usual,
+    });
+    let Err(Error::Refused(refusal)) = rig.publish("RAW", b"x", ACK) else { panic!() };
+    assert_eq!((refusal.command, refusal.code), ("apiVersion", Code::Vendor(408)));
+    rig.script(|_, _| Reply::Usual);
+    let asked = rig.modem.count("GET apiVersion");
+    assert_eq!(rig.publish("RAW", b"x", ACK), Ok(()));
+    assert_eq!(rig.modem.count("GET apiVersion"), asked + 1);
+}
+
+#[test]
+fn what_is_no_line_is_missed_once_the_modem_is_known() {
+    let mut rig = Rig::new();
+    for (known, events) in [(false, vec![]), (true, vec!["Missed(1)"])] {
+        if known {
+            rig.bring_up().unwrap();
+        }
+        rig.driver.receive(b"boot loader v1\r", rig.time());
+        assert_eq!(rig.events(), events);
+    }
+}
+
+#[test]
+fn a_line_that_stands_still_for_a_second_is_given_up() {
+    for (ms, event) in [(999, "Missed(1)"), (1_000, "RAW=x")] {
+        let mut rig = subscribed();
+        assert_eq!(rig.driver.deadline(), None);
+        rig.driver.receive(b"299 messageTerm", rig.time());
+        assert!(rig.driver.deadline().is_some());
+        rig.now += ms;
+        rig.driver.tick(rig.time());
+        rig.modem.deliver(244, 1, b"x", 10);
+        rig.idle(10);
+        assert_eq!(rig.events(), [event]);
+        assert_eq!(rig.driver.deadline(), None);
+    }
+}
+
+#[test]
 fn a_refused_sim_is_named_and_what_is_not_needed_may_be_missing() {
     let mut rig = Rig::new();
     rig.script(|_, line| match line.starts_with("PUT operationalState") {
@@ -275,6 +413,17 @@ fn a_table_that_does_not_fit_the_line_buffer_says_so() {
     let Err(Error::WrongModem(advice)) = rig.bring_up() else { panic!() };
     assert!(advice.contains("LINE"));
     assert_eq!(rig.events(), ["Missed(1)"]);
+    // Only if it is the answer.
+    rig.modem.topics.truncate(25);
+    rig.script(|modem, line| {
+        if line.contains("messageProvisioning") {
+            modem.say(&format!("299 messageProvisioning {}", " ".repeat(4_096)));
+            modem.say(&format!("200 constellationState {}", " ".repeat(4_096)));
+        }
+        Reply::Usual
+    });
+    assert_eq!(rig.bring_up(), Ok(()));
+    assert_eq!(rig.events(), ["Missed(2)"]);
 }
 
 // ---- publishing --------------------------------------------------------
@@ -545,6 +694,16 @@ fn a_message_that_takes_too_long_is_cancelled() {
     assert_eq!(rig.publish("RAW", b"x", ONCE), Ok(()));
     rig.idle(70_000);
     assert_eq!(rig.events(), ["undelivered message_cancelled_pre_transit"]);
+    // Of what was never accepted there is nothing to cancel.
+    let mut rig = Rig::with(Settings::new().publish_timeout(Some(1)));
+    rig.connect().unwrap();
+    rig.script(|_, line| match line.starts_with("PUT messageOriginate ") {
+        true => Reply::Lines(vec![]),
+        false => Reply::Usual,
+    });
+    let before = rig.now;
+    assert_eq!(rig.publish("RAW", b"x", ACK), Err(Error::NoResult("messageOriginate")));
+    assert!(rig.now - before < 1_200, "{}", rig.now - before);
     let mut rig = Rig::with(Settings::new().publish_timeout(None));
     rig.connect().unwrap();
     rig.modem.status = Some(("mo_ack_received", 5 * 3_600_000));
@@ -747,6 +906,17 @@ fn topics_are_names_or_numbers_that_are_provisioned() {
 }
 
 #[test]
+fn a_topic_whose_name_is_escaped_has_its_number_only() {
+    let mut rig = Rig::new();
+    rig.modem.topics = vec![(300, "A\\/B"), (301, "C")];
+    rig.bring_up().unwrap();
+    let topics: Vec<_> = rig.driver.topics().map(|topic| (topic.id, topic.name)).collect();
+    assert_eq!(topics, [(300, ""), (301, "C")]);
+    rig.connect().unwrap();
+    assert_eq!(rig.publish("imt/300", b"x", ACK), Ok(()));
+}
+
+#[test]
 fn without_any_topic_the_modem_connects_and_says_why_it_cannot_publish() {
     let mut rig = Rig::new();
     rig.modem.topics.clear();
@@ -885,9 +1055,14 @@ fn a_restart_in_the_middle_is_told_and_nothing_is_taken_for_delivered() {
     let mut rig = subscribed();
     rig.modem.status = None;
     rig.publish("RAW", b"x", ONCE).unwrap();
+    rig.modem.say("299 constellationState {\"constellation_visible\":true,\"signal_bars\":2,\"signal_level\":-114}");
+    rig.idle(10);
+    assert_eq!(rig.driver.status().signal_dbm, Some(-114));
     rig.modem.restart();
     rig.idle(10);
     assert_eq!(rig.events(), ["Restarted", "Unknown(\"publish\")"]);
+    // How it was says nothing of how it is.
+    assert_eq!((rig.driver.constellation(), rig.driver.reason()), (None, None));
 }
 
 #[test]
@@ -1035,6 +1210,114 @@ fn what_was_dropped_is_cancelled_also_while_nobody_publishes() {
     rig.idle(10_000);
     assert_eq!(rig.modem.count("PUT messageOriginateStatus"), 1);
     assert_eq!(rig.events(), ["Unknown(\"publish\")"]);
+    assert!(rig.driver.is_idle());
+}
+
+#[test]
+fn a_line_that_was_left_is_refused_before_the_cancel_goes_out() {
+    let mut rig = connected();
+    let sent = payload(3_000);
+    let publish = Publish::new("RAW", &sent).unwrap().qos(ACK);
+    half_a_part_sent(&mut rig, &Operation::Publish(&publish));
+    let lines = rig.modem.lines.len();
+    rig.driver.abandon(0);
+    assert!(!rig.driver.is_idle());
+    let left = rig.now;
+    // The half line and the end of it are no request.
+    rig.script(move |modem, line| {
+        let cancels = line.starts_with("PUT messageOriginateStatus");
+        assert!(!cancels || modem.now >= left + 100, "{}", modem.now - left);
+        if cancels { Reply::Usual } else { Reply::Lines(vec![]) }
+    });
+    rig.idle(1_000);
+    assert_eq!(rig.modem.lines.len(), lines + 2);
+    assert!(rig.driver.is_idle());
+    // What answers the next request is not known before the versions are.
+    rig.script(|_, _| Reply::Usual);
+    let asked = rig.modem.count("GET apiVersion");
+    assert_eq!(rig.publish("RAW", b"next", ACK), Ok(()));
+    assert_eq!(rig.modem.count("GET apiVersion"), asked + 1);
+}
+
+#[test]
+fn a_connect_after_a_dropped_publish_looks_whether_the_modem_is_active() {
+    let mut rig = connected();
+    rig.modem.status = None;
+    let publish = Publish::new("RAW", b"x").unwrap().qos(ACK);
+    rig.run_and_drop(&Operation::Publish(&publish), 12, false);
+    let asked = rig.modem.count("GET operationalState");
+    assert_eq!(rig.connect(), Ok(()));
+    assert_eq!(rig.modem.count("GET operationalState"), asked + 1);
+}
+
+#[test]
+fn a_deactivation_of_which_something_was_sent_is_unknown_when_it_is_dropped() {
+    for (count, events) in [(0, vec![]), (1, vec!["Unknown(\"disconnect\")"])] {
+        let mut rig = Rig::with(Settings::new().deactivate(true));
+        rig.connect().unwrap();
+        rig.driver.start(&Operation::Disconnect, rig.time()).unwrap();
+        let due = rig.driver.transmit(Some(&Operation::Disconnect), rig.time()).unwrap();
+        assert!(due.starts_with(b"PUT operationalState"));
+        rig.driver.sent(count);
+        rig.driver.abandon(0);
+        assert_eq!(rig.events(), events);
+    }
+}
+
+#[test]
+fn a_request_of_which_nothing_was_sent_leaves_nothing_behind() {
+    let mut rig = connected();
+    let publish = Publish::new("RAW", b"x").unwrap().qos(ACK);
+    let operation = Operation::Publish(&publish);
+    rig.idle(1_000);
+    rig.driver.start(&operation, rig.time()).unwrap();
+    let due = rig.driver.transmit(Some(&operation), rig.time()).unwrap();
+    assert!(due.starts_with(b"PUT messageOriginate "));
+    rig.driver.sent(0);
+    rig.driver.abandon(0);
+    assert_eq!(rig.events(), [""; 0]);
+    assert!(rig.driver.is_idle());
+    let lines = rig.modem.lines.len();
+    assert_eq!(rig.publish("RAW", b"y", ACK), Ok(()));
+    assert!(rig.modem.lines[lines].starts_with("PUT messageOriginate "));
+}
+
+#[test]
+fn a_cancel_that_was_left_half_way_is_sent_again() {
+    let mut rig = connected();
+    rig.modem.status = None;
+    let publish = Publish::new("RAW", b"x").unwrap().qos(ACK);
+    let operation = Operation::Publish(&publish);
+    rig.run_and_drop(&operation, 12, false);
+    rig.driver.start(&operation, rig.time()).unwrap();
+    let due = rig.driver.transmit(Some(&operation), rig.time()).unwrap();
+    assert!(due.starts_with(b"PUT messageOriginateStatus "));
+    rig.slice = 5;
+    rig.exchange(Some(&operation));
+    rig.driver.abandon(0);
+    rig.idle(1_000);
+    assert_eq!(rig.modem.count("PUT messageOriginateStatus {"), 1);
+    assert!(rig.driver.is_idle());
+}
+
+#[test]
+fn the_machine_is_idle_unless_something_is_to_be_cleared_up() {
+    let mut rig = connected();
+    rig.modem.status = Some(("mo_ack_received", 60_000));
+    let publish = Publish::new("RAW", b"x").unwrap().qos(ACK);
+    let operation = Operation::Publish(&publish);
+    rig.driver.start(&operation, rig.time()).unwrap();
+    let end = rig.now + 50_000;
+    while rig.driver.outcome().is_none() {
+        if !rig.exchange(Some(&operation)) && !rig.advance(end) {
+            break;
+        }
+        assert!(!rig.driver.is_idle());
+    }
+    rig.idle(60_000);
+    assert_eq!(rig.driver.outcome(), Some(Ok(())));
+    // What is handed over is the modem's.
+    rig.publish("RAW", b"x", ONCE).unwrap();
     assert!(rig.driver.is_idle());
 }
 

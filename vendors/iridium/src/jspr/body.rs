@@ -302,6 +302,12 @@ mod tests {
         }
         let body = br#"{"x":"[[[[[[[[\"[[[[[[[","state":"active"}"#;
         assert!(read::<OperationalState<'_>>(body).is_some());
+        // The object and so many more; what stands in a string closes nothing.
+        for (arrays, fits) in [(5, true), (6, false)] {
+            let deep = ["[".repeat(arrays), "]".repeat(arrays)].concat();
+            let body = std::format!("{{\"y\":\"}}]]\",\"x\":{deep},\"state\":\"active\"}}");
+            assert_eq!(read::<OperationalState<'_>>(body.as_bytes()).is_some(), fits, "{body}");
+        }
     }
 
     #[test]

@@ -175,7 +175,7 @@ mod tests {
     fn lines_are_read_alike_however_they_are_cut() {
         let bytes = b"\x00\x11405 MALFORMED {}\r\r\n\xff299 bootInfo {\"a\":1}\r200 x\r\
             ,\"patch\":200 x {}\r20 x {}\r2000 x {}\r199 x {}\r501 x {}\r200 x1 {}\r200  {}\r\
-            \x20200 x {}\r402 simConfig {}\r";
+            \x20200 x {}\r402 simConfig {}\r299 simStatus\x11299 bootInfo {}\r";
         let expected = [
             "405 MALFORMED {}",
             "299 bootInfo {\"a\":1}",
@@ -189,6 +189,8 @@ mod tests {
             "broken",
             "broken",
             "402 simConfig {}",
+            "broken",
+            "299 bootInfo {}",
         ];
         for size in 1..=bytes.len() {
             assert_eq!(read::<64>(bytes, size), expected, "{size}");
@@ -204,6 +206,28 @@ mod tests {
         }
         let expected = ["200 messageProvisioning {\"provisioning\":[]}", "200 x {}"];
         assert_eq!(read::<43>(bytes, 7), expected);
+    }
+
+    /// One that is too long is known to be none before its end comes.
+    #[test]
+    fn a_line_has_begun_from_its_first_byte_to_its_end() {
+        let mut reader = Reader::<16>::new();
+        for (bytes, inside) in [
+            (&b""[..], false),
+            (b"\x11\0\r", false),
+            (b"2", true),
+            (b"00 x {}", true),
+            (b"\r", false),
+            (b"200 x {\"a\":1}   ", true),
+            (b"  ", false),
+            (b"\r200", true),
+        ] {
+            let mut input = bytes;
+            while reader.next(&mut input).is_some() {}
+            assert_eq!(reader.is_inside(), inside, "{}", bytes.escape_ascii());
+        }
+        reader.clear();
+        assert!(!reader.is_inside());
     }
 
     #[test]

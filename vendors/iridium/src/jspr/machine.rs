@@ -446,7 +446,7 @@ impl<const INBOX: usize> Control<INBOX> {
             self.ask(Ask::Cancel, &[topic.into(), id.into()], false);
             return;
         }
-        while self.exchange.is_none() && self.flushed.is_none() && self.out.is_done() {
+        while self.out.is_done() {
             let Some(run) = self.run.filter(|_| self.outcome.is_none()) else { return };
             if !self.go_on(run, operation) {
                 return;
@@ -708,17 +708,9 @@ impl<const INBOX: usize> Control<INBOX> {
 
     /// The request in flight has its answer.
     fn answered(&mut self, exchange: Exchange, line: Line<'_>) {
-        match exchange.ask {
-            Ask::Originate => {
-                self.exchange = None;
-                return self.not_accepted(line.code);
-            }
-            Ask::Cancel => {
-                // What became of the message is in its final status.
-                self.exchange = None;
-                return;
-            }
-            _ => {}
+        self.exchange = None;
+        if exchange.ask == Ask::Originate {
+            return self.not_accepted(line.code);
         }
         let known = match line.code {
             codes::OK => self.modem.absorb(line.target, line.body, self.now),
@@ -729,7 +721,6 @@ impl<const INBOX: usize> Control<INBOX> {
             self.refused = None;
             self.sync_until = None;
         }
-        self.exchange = None;
         self.check_state();
         if exchange.own {
             self.judge(exchange.ask, line.code, known);
@@ -896,7 +887,6 @@ impl<const INBOX: usize> Control<INBOX> {
                     }
                 }
             }
-            Ask::Cancel => {}
             Ask::Versions => self.sync_until = until,
             _ => {
                 if let Some(run) = self.run.filter(|_| own) {

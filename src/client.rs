@@ -14,9 +14,9 @@
 
 use core::{
     fmt,
-    future::{Future, poll_fn},
+    future::{Future, pending, poll_fn},
     mem,
-    pin::{Pin, pin},
+    pin::pin,
     task::Poll,
 };
 
@@ -25,7 +25,7 @@ use embedded_io_async::{Read, Write};
 use crate::{
     clock::{Clock, Instant},
     fmt as log,
-    machine::{File, FileKind, Machine, Operation},
+    machine::{File, FileKind, Machine, Operation, Verb},
     mqtt::{
         Assurance, Capabilities, ConnectOptions, Credential, Error, Event, FieldError, Granted,
         Limits, LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
@@ -232,7 +232,7 @@ where
         kind: FileKind,
         content: Credential<'_>,
     ) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::Store(File { kind, content })).await
+        self.run(Some(Operation::Store(File { kind, content }))).await
     }
 
     /// Deletes a file from the modem.
@@ -240,145 +240,192 @@ where
     /// # Errors
     /// As [`store`](Self::store).
     pub async fn delete(&mut self, name: &str) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::Delete(name)).await
+        self.run(Some(Operation::Delete(name))).await
     }
 
-    /// Runs one operation to its end.
-    async fn run(&mut self, operation: &Operation<'_>) -> Result<(), ClientError<R::Error>> {
-        self.open();
-        let verb = operation.verb();
-        log::begun(verb);
-        let outcome = match self.machine.start(operation, self.clock.now()) {
-            Ok(()) => self.pump(Some(operation)).await,
-            Err(error) => Err(error.into()),
-        };
-        log::outcome(verb, &outcome);
-        outcome
-    }
-
-    /// Tells the machine of a new transport, once.
-    fn open(&mut self) {
-        if !self.opened {
-            self.opened = true;
-            self.machine.opened();
-        }
-    }
-
-    /// Carries bytes and time to and from the machine until the operation has
-    /// its outcome; without an operation, until there is an event.
-    async fn pump(
+    /// Runs one operation to its end; without one, waits for an event. Carries
+    /// bytes and time to and from the machine meanwhile.
+    ///
+    /// It is one future with one place to wait at: each more is paid for in
+    /// flash, in memory and in stack.
+    #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    fn run(
         &mut self,
-        operation: Option<&Operation<'_>>,
-    ) -> Result<(), ClientError<R::Error>> {
-        let Self { reader, writer, clock, machine, buffer, .. } = self;
-        let mut lease = Lease { machine, unsure: 0, held: true };
-        let done = carry(&mut lease, operation, reader, writer, clock, buffer).await;
-        match done {
-            Ok(outcome) => {
-                lease.held = false;
-                outcome.map_err(ClientError::Modem)
+        operation: Option<Operation<'_>>,
+    ) -> impl Future<Output = Result<(), ClientError<R::Error>>> {
+        async move {
+            if !mem::replace(&mut self.opened, true) {
+                self.machine.opened();
             }
-            Err(error) => {
-                if !matches!(error, ClientError::Modem(_)) {
-                    lease.machine.closed();
-                    log::ended(&error);
-                }
-                Err(error)
+            let mut lease = Lease::new(&mut self.machine, operation.as_ref().map(Operation::verb));
+            if let Some(outcome) = lease.begin(operation.as_ref(), self.clock.now()) {
+                return lease.end(outcome.map_err(ClientError::Modem));
             }
-        }
-    }
-}
-
-/// The outcome, unless the transport fails before.
-async fn carry<M: Machine, C: Clock, R: Read, W: Write<Error = R::Error>>(
-    lease: &mut Lease<'_, M>,
-    operation: Option<&Operation<'_>>,
-    reader: &mut R,
-    writer: &mut W,
-    clock: &C,
-    buffer: &mut [u8; READ],
-) -> Result<Result<(), Error>, ClientError<R::Error>> {
-    let mut empty_reads = 0_u8;
-    loop {
-        let arrived = {
-            let mut read = Reading { future: pin!(reader.read(buffer)), arrived: None };
-            let wrote = write_all(lease, operation, &mut read, writer, clock).await?;
-            if read.arrived.is_none() {
-                let outcome = match operation {
-                    Some(_) => lease.machine.outcome(),
-                    None => lease.machine.has_event().then_some(Ok(())),
+            loop {
+                let arrived = {
+                    let mut read = pin!(self.reader.read(&mut self.buffer));
+                    let mut arrived = None;
+                    loop {
+                        let now = self.clock.now();
+                        let (due, until) = match lease.machine.transmit(operation.as_ref(), now) {
+                            Some(bytes) => {
+                                let bytes = bytes.get(..WRITE).unwrap_or(bytes);
+                                (Some(bytes), Some(now.after_millis(WRITE_PATIENCE_MS)))
+                            }
+                            None => match lease.outcome() {
+                                Some(outcome) => {
+                                    return lease.end(outcome.map_err(ClientError::Modem));
+                                }
+                                None if lease.unflushed => (None, None),
+                                None => (None, lease.machine.deadline()),
+                            },
+                        };
+                        let (writes, listens) = (due.is_some(), due.is_none() && !lease.unflushed);
+                        lease.unsure = due.map_or(0, <[u8]>::len);
+                        let done = {
+                            let writer = &mut self.writer;
+                            let mut done = pin!(async move {
+                                match due {
+                                    Some(bytes) => writer.write(bytes).await,
+                                    None if listens => pending().await,
+                                    None => writer.flush().await.map(|()| 0),
+                                }
+                            });
+                            let mut late = pin!(until.map(|at| self.clock.wait_until(at)));
+                            poll_fn(|cx| {
+                                if let Poll::Ready(done) = done.as_mut().poll(cx) {
+                                    return Poll::Ready(Some(done));
+                                }
+                                // The read goes on meanwhile: it is not dropped
+                                // because something was written.
+                                if arrived.is_none() {
+                                    if let Poll::Ready(bytes) = read.as_mut().poll(cx) {
+                                        arrived = Some(bytes);
+                                    }
+                                }
+                                if listens && arrived.is_some() {
+                                    return Poll::Ready(None);
+                                }
+                                match late.as_mut().as_pin_mut() {
+                                    Some(late) => late.poll(cx).map(|()| None),
+                                    None => Poll::Pending,
+                                }
+                            })
+                            .await
+                        };
+                        match lease.went(done, writes) {
+                            Ok(true) if arrived.is_none() => {}
+                            Ok(_) => break arrived,
+                            Err(error) => return lease.end(Err(error)),
+                        }
+                    }
                 };
-                if let Some(outcome) = outcome {
-                    return Ok(outcome);
+                if let Err(error) = lease.take(arrived, &self.buffer, self.clock.now()) {
+                    return lease.end(Err(error));
                 }
-            }
-            if wrote && read.arrived.is_none() {
-                let flush = read.alongside(writer.flush(), clock, None).await;
-                flush.unwrap_or(Ok(())).map_err(ClientError::Transport)?;
-            }
-            read.finish(clock, lease.machine.deadline()).await
-        };
-        let now = clock.now();
-        match arrived {
-            None => lease.machine.tick(now),
-            Some(Err(error)) => return Err(ClientError::Transport(error)),
-            Some(Ok(0)) => {
-                empty_reads = empty_reads.saturating_add(1);
-                if empty_reads >= EMPTY_READS {
-                    return Err(ClientError::Closed);
-                }
-            }
-            Some(Ok(count)) => {
-                empty_reads = 0;
-                lease.machine.receive(buffer.get(..count).unwrap_or_default(), now);
             }
         }
     }
-}
-
-/// Writes out all that is due, while the read goes on; whether there was any.
-async fn write_all<M: Machine, C: Clock, W: Write, F: Future<Output = Result<usize, W::Error>>>(
-    lease: &mut Lease<'_, M>,
-    operation: Option<&Operation<'_>>,
-    read: &mut Reading<'_, F>,
-    writer: &mut W,
-    clock: &C,
-) -> Result<bool, ClientError<W::Error>> {
-    let mut wrote = false;
-    while read.arrived.is_none() {
-        let Lease { machine, unsure, .. } = lease;
-        let Some(bytes) = machine.transmit(operation, clock.now()) else { break };
-        let bytes = bytes.get(..WRITE).unwrap_or(bytes);
-        *unsure = bytes.len();
-        let written = read.alongside(writer.write(bytes), clock, Some(WRITE_PATIENCE_MS)).await;
-        match written {
-            Some(Ok(0)) => return Err(ClientError::Closed),
-            Some(Ok(count)) => {
-                *unsure = 0;
-                machine.sent(count);
-                wrote = true;
-            }
-            Some(Err(error)) => return Err(ClientError::Transport(error)),
-            // The write was dropped, so what it took is not known.
-            None if operation.is_some() => return Err(Error::Unresponsive.into()),
-            None => {
-                machine.abandon(core::mem::take(unsure));
-                break;
-            }
-        }
-    }
-    Ok(wrote)
 }
 
 /// How long the transport may refuse to take bytes, in milliseconds.
 pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
 
-/// The machine, lent to a future. Dropped while held, it is told so.
+/// The machine, lent to a call. If that is dropped meanwhile, it is told so.
 struct Lease<'a, M: Machine> {
     machine: &'a mut M,
+    /// What is asked for; nothing but to listen, without.
+    verb: Option<Verb>,
+    held: bool,
     /// Bytes that a dropped write may or may not have sent.
     unsure: usize,
-    held: bool,
+    /// The writer may keep back what it took.
+    unflushed: bool,
+    empty_reads: u8,
+}
+
+impl<'a, M: Machine> Lease<'a, M> {
+    const fn new(machine: &'a mut M, verb: Option<Verb>) -> Self {
+        Self { machine, verb, held: false, unsure: 0, unflushed: false, empty_reads: 0 }
+    }
+
+    /// Begins; the outcome, if there is nothing to be waited for.
+    fn begin(
+        &mut self,
+        operation: Option<&Operation<'_>>,
+        now: Instant,
+    ) -> Option<Result<(), Error>> {
+        self.held = true;
+        let Some(operation) = operation else { return self.outcome() };
+        log::begun(operation.verb());
+        let started = self.machine.start(operation, now);
+        self.held = started.is_ok();
+        started.err().map(Err)
+    }
+
+    /// What was waited for, once it is there.
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        let outcome = match self.verb {
+            Some(_) => self.machine.outcome(),
+            None => self.machine.has_event().then_some(Ok(())),
+        };
+        self.held = outcome.is_none();
+        outcome
+    }
+
+    /// A write or a flush is done, or time is up; whether it may go on so.
+    fn went<E>(
+        &mut self,
+        done: Option<Result<usize, E>>,
+        wrote: bool,
+    ) -> Result<bool, ClientError<E>> {
+        match done {
+            Some(Ok(0)) if wrote => return Err(ClientError::Closed),
+            Some(Ok(count)) => {
+                self.unsure = 0;
+                self.unflushed = wrote;
+                self.machine.sent(count);
+            }
+            Some(Err(error)) => return Err(ClientError::Transport(error)),
+            None if !wrote => {}
+            // The write was dropped, so what it took is not known.
+            None if self.verb.is_some() => return Err(Error::Unresponsive.into()),
+            None => self.machine.abandon(mem::take(&mut self.unsure)),
+        }
+        Ok(done.is_some())
+    }
+
+    /// Something was read into `buffer`, or time is up.
+    fn take<E>(
+        &mut self,
+        arrived: Option<Result<usize, E>>,
+        buffer: &[u8],
+        now: Instant,
+    ) -> Result<(), ClientError<E>> {
+        let Some(read) = arrived else {
+            self.machine.tick(now);
+            return Ok(());
+        };
+        let count = read.map_err(ClientError::Transport)?;
+        self.empty_reads = if count == 0 { self.empty_reads.saturating_add(1) } else { 0 };
+        if self.empty_reads >= EMPTY_READS {
+            return Err(ClientError::Closed);
+        }
+        self.machine.receive(buffer.get(..count).unwrap_or_default(), now);
+        Ok(())
+    }
+
+    /// The call ends like this.
+    fn end<E>(&mut self, outcome: Result<(), ClientError<E>>) -> Result<(), ClientError<E>> {
+        if let Err(error @ (ClientError::Transport(_) | ClientError::Closed)) = &outcome {
+            self.machine.closed();
+            log::ended(error);
+        }
+        if let Some(verb) = self.verb {
+            log::outcome(verb, &outcome);
+        }
+        outcome
+    }
 }
 
 impl<M: Machine> Drop for Lease<'_, M> {
@@ -386,61 +433,6 @@ impl<M: Machine> Drop for Lease<'_, M> {
         if self.held {
             self.machine.abandon(self.unsure);
         }
-    }
-}
-
-/// A read that goes on while other things are waited for, so that it is not
-/// dropped for their sake.
-struct Reading<'a, F: Future> {
-    future: Pin<&'a mut F>,
-    arrived: Option<F::Output>,
-}
-
-impl<F: Future> Reading<'_, F> {
-    /// Waits for `other`, at most `patience_ms`.
-    async fn alongside<T>(
-        &mut self,
-        other: impl Future<Output = T>,
-        clock: &impl Clock,
-        patience_ms: Option<u32>,
-    ) -> Option<T> {
-        let mut other = pin!(other);
-        let mut late = pin!(wait(clock, patience_ms.map(|ms| clock.now().after_millis(ms))));
-        poll_fn(|cx| {
-            if let Poll::Ready(output) = other.as_mut().poll(cx) {
-                return Poll::Ready(Some(output));
-            }
-            if self.arrived.is_none() {
-                if let Poll::Ready(arrived) = self.future.as_mut().poll(cx) {
-                    self.arrived = Some(arrived);
-                }
-            }
-            late.as_mut().poll(cx).map(|()| None)
-        })
-        .await
-    }
-
-    /// Waits for the read until `deadline`.
-    async fn finish(mut self, clock: &impl Clock, deadline: Option<Instant>) -> Option<F::Output> {
-        if let Some(arrived) = self.arrived.take() {
-            return Some(arrived);
-        }
-        let mut late = pin!(wait(clock, deadline));
-        poll_fn(|cx| {
-            if let Poll::Ready(arrived) = self.future.as_mut().poll(cx) {
-                return Poll::Ready(Some(arrived));
-            }
-            late.as_mut().poll(cx).map(|()| None)
-        })
-        .await
-    }
-}
-
-/// Waits until `at`, for ever if there is none.
-pub(crate) async fn wait(clock: &impl Clock, at: Option<Instant>) {
-    match at {
-        Some(at) => clock.wait_until(at).await,
-        None => core::future::pending().await,
     }
 }
 
@@ -454,24 +446,23 @@ where
     type Error = R::Error;
 
     async fn bring_up(&mut self, network: &Network<'_>) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::BringUp(network)).await
+        self.run(Some(Operation::BringUp(network))).await
     }
 
     async fn connect(
         &mut self,
         options: &ConnectOptions<'_>,
     ) -> Result<Session, ClientError<R::Error>> {
-        if cfg!(feature = "tls") {
-            for (kind, content) in options.files() {
-                self.store(kind, content).await?;
-            }
+        #[cfg(feature = "tls")]
+        for (kind, content) in options.files() {
+            self.store(kind, content).await?;
         }
-        self.run(&Operation::Connect(options)).await?;
+        self.run(Some(Operation::Connect(options))).await?;
         Ok(self.machine.session())
     }
 
     async fn publish(&mut self, publish: &Publish<'_>) -> Result<Assurance, ClientError<R::Error>> {
-        self.run(&Operation::Publish(publish)).await?;
+        self.run(Some(Operation::Publish(publish))).await?;
         Ok(self.machine.assurance(publish.qos))
     }
 
@@ -479,7 +470,7 @@ where
         &mut self,
         filters: &[Subscription<'_>],
     ) -> Result<Granted, ClientError<R::Error>> {
-        self.run(&Operation::Subscribe(filters)).await?;
+        self.run(Some(Operation::Subscribe(filters))).await?;
         Ok(self.machine.granted())
     }
 
@@ -487,25 +478,22 @@ where
         &mut self,
         filters: &[TopicFilter<'_>],
     ) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::Unsubscribe(filters)).await
+        self.run(Some(Operation::Unsubscribe(filters))).await
     }
 
     async fn disconnect(&mut self) -> Result<(), ClientError<R::Error>> {
-        self.run(&Operation::Disconnect).await
+        self.run(Some(Operation::Disconnect)).await
     }
 
     async fn next_event(&mut self) -> Result<Event<'_>, ClientError<R::Error>> {
-        self.open();
-        if !self.machine.has_event() {
-            self.pump(None).await?;
-        }
+        self.run(None).await?;
         let event = self.machine.event().unwrap_or(Event::Missed(0));
         log::event(&event);
         Ok(event)
     }
 
     async fn status(&mut self) -> Result<Status, ClientError<R::Error>> {
-        self.run(&Operation::Status).await?;
+        self.run(Some(Operation::Status)).await?;
         Ok(self.machine.status())
     }
 

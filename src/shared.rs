@@ -69,7 +69,7 @@ use embedded_io_async::{Error as _, ErrorKind, Read, Write};
 use heapless::Vec;
 
 use crate::{
-    client::{ClientError, EMPTY_READS, WRITE_PATIENCE_MS, wait},
+    client::{ClientError, EMPTY_READS, WRITE_PATIENCE_MS},
     clock::{Clock, Instant},
     fmt,
     machine::{File, FileKind, Machine, Operation},
@@ -825,12 +825,12 @@ impl<L: raw::RawMutex, C: Clock, M: Machine> Shared<L, C, M> {
             // One that was told already needs something else: that what is due
             // is asked for, or that the transport takes it.
             let at = due.filter(|due| told != Some(*due));
-            let mut late = pin!(wait(&self.clock, at));
+            let mut late = pin!(at.map(|at| self.clock.wait_until(at)));
             poll_fn(|cx| {
                 if self.lock_or(None, |state| state.machine.deadline()) != due {
                     return Poll::Ready(());
                 }
-                late.as_mut().poll(cx)
+                late.as_mut().as_pin_mut().map_or(Poll::Pending, |late| late.poll(cx))
             })
             .await;
             let now = self.clock.now();

@@ -12,6 +12,8 @@
 //! last bit is out (a TTY's drain), give the client a writer whose flush does
 //! not: nothing here needs it, but a writer that keeps bytes back does.
 
+#![allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+
 use core::{
     fmt,
     future::{Future, pending, poll_fn},
@@ -248,7 +250,6 @@ where
     ///
     /// It is one future with one place to wait at: each more is paid for in
     /// flash, in memory and in stack.
-    #[allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
     fn run(
         &mut self,
         operation: Option<Operation<'_>>,
@@ -267,20 +268,21 @@ where
                     let mut arrived = None;
                     loop {
                         let now = self.clock.now();
-                        let (due, until) = match lease.machine.transmit(operation.as_ref(), now) {
-                            Some(bytes) => {
-                                let bytes = bytes.get(..WRITE).unwrap_or(bytes);
-                                (Some(bytes), Some(now.after_millis(WRITE_PATIENCE_MS)))
-                            }
-                            None => match lease.outcome() {
-                                Some(outcome) => {
-                                    return lease.end(outcome.map_err(ClientError::Modem));
+                        let (due, writes, until) =
+                            match lease.machine.transmit(operation.as_ref(), now) {
+                                Some(bytes) => {
+                                    let bytes = bytes.get(..WRITE).unwrap_or(bytes);
+                                    (Some(bytes), true, Some(now.after_millis(WRITE_PATIENCE_MS)))
                                 }
-                                None if lease.unflushed => (None, None),
-                                None => (None, lease.machine.deadline()),
-                            },
-                        };
-                        let (writes, listens) = (due.is_some(), due.is_none() && !lease.unflushed);
+                                None => match lease.outcome() {
+                                    Some(outcome) => {
+                                        return lease.end(outcome.map_err(ClientError::Modem));
+                                    }
+                                    None if lease.unflushed => (None, false, None),
+                                    None => (None, false, lease.machine.deadline()),
+                                },
+                            };
+                        let listens = !writes && !lease.unflushed;
                         lease.unsure = due.map_or(0, <[u8]>::len);
                         let done = {
                             let writer = &mut self.writer;
@@ -292,7 +294,8 @@ where
                                 }
                             });
                             let mut late = pin!(until.map(|at| self.clock.wait_until(at)));
-                            poll_fn(|cx| {
+                            let (mut read, arrived) = (read.as_mut(), &mut arrived);
+                            poll_fn(move |cx| {
                                 if let Poll::Ready(done) = done.as_mut().poll(cx) {
                                     return Poll::Ready(Some(done));
                                 }
@@ -300,7 +303,7 @@ where
                                 // because something was written.
                                 if arrived.is_none() {
                                     if let Poll::Ready(bytes) = read.as_mut().poll(cx) {
-                                        arrived = Some(bytes);
+                                        *arrived = Some(bytes);
                                     }
                                 }
                                 if listens && arrived.is_some() {
@@ -445,56 +448,72 @@ where
 {
     type Error = R::Error;
 
-    async fn bring_up(&mut self, network: &Network<'_>) -> Result<(), ClientError<R::Error>> {
-        self.run(Some(Operation::BringUp(network))).await
+    fn bring_up(
+        &mut self,
+        network: &Network<'_>,
+    ) -> impl Future<Output = Result<(), ClientError<R::Error>>> {
+        self.run(Some(Operation::BringUp(network)))
     }
 
-    async fn connect(
+    fn connect(
         &mut self,
         options: &ConnectOptions<'_>,
-    ) -> Result<Session, ClientError<R::Error>> {
-        #[cfg(feature = "tls")]
-        for (kind, content) in options.files() {
-            self.store(kind, content).await?;
+    ) -> impl Future<Output = Result<Session, ClientError<R::Error>>> {
+        async move {
+            #[cfg(feature = "tls")]
+            for (kind, content) in options.files() {
+                self.store(kind, content).await?;
+            }
+            self.run(Some(Operation::Connect(options))).await?;
+            Ok(self.machine.session())
         }
-        self.run(Some(Operation::Connect(options))).await?;
-        Ok(self.machine.session())
     }
 
-    async fn publish(&mut self, publish: &Publish<'_>) -> Result<Assurance, ClientError<R::Error>> {
-        self.run(Some(Operation::Publish(publish))).await?;
-        Ok(self.machine.assurance(publish.qos))
+    fn publish(
+        &mut self,
+        publish: &Publish<'_>,
+    ) -> impl Future<Output = Result<Assurance, ClientError<R::Error>>> {
+        async move {
+            self.run(Some(Operation::Publish(publish))).await?;
+            Ok(self.machine.assurance(publish.qos))
+        }
     }
 
-    async fn subscribe_all(
+    fn subscribe_all(
         &mut self,
         filters: &[Subscription<'_>],
-    ) -> Result<Granted, ClientError<R::Error>> {
-        self.run(Some(Operation::Subscribe(filters))).await?;
-        Ok(self.machine.granted())
+    ) -> impl Future<Output = Result<Granted, ClientError<R::Error>>> {
+        async move {
+            self.run(Some(Operation::Subscribe(filters))).await?;
+            Ok(self.machine.granted())
+        }
     }
 
-    async fn unsubscribe_all(
+    fn unsubscribe_all(
         &mut self,
         filters: &[TopicFilter<'_>],
-    ) -> Result<(), ClientError<R::Error>> {
-        self.run(Some(Operation::Unsubscribe(filters))).await
+    ) -> impl Future<Output = Result<(), ClientError<R::Error>>> {
+        self.run(Some(Operation::Unsubscribe(filters)))
     }
 
-    async fn disconnect(&mut self) -> Result<(), ClientError<R::Error>> {
-        self.run(Some(Operation::Disconnect)).await
+    fn disconnect(&mut self) -> impl Future<Output = Result<(), ClientError<R::Error>>> {
+        self.run(Some(Operation::Disconnect))
     }
 
-    async fn next_event(&mut self) -> Result<Event<'_>, ClientError<R::Error>> {
-        self.run(None).await?;
-        let event = self.machine.event().unwrap_or(Event::Missed(0));
-        log::event(&event);
-        Ok(event)
+    fn next_event(&mut self) -> impl Future<Output = Result<Event<'_>, ClientError<R::Error>>> {
+        async move {
+            self.run(None).await?;
+            let event = self.machine.event().unwrap_or(Event::Missed(0));
+            log::event(&event);
+            Ok(event)
+        }
     }
 
-    async fn status(&mut self) -> Result<Status, ClientError<R::Error>> {
-        self.run(Some(Operation::Status)).await?;
-        Ok(self.machine.status())
+    fn status(&mut self) -> impl Future<Output = Result<Status, ClientError<R::Error>>> {
+        async move {
+            self.run(Some(Operation::Status)).await?;
+            Ok(self.machine.status())
+        }
     }
 
     fn capabilities(&self) -> Capabilities {

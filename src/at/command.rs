@@ -524,23 +524,29 @@ fn file_name(kind: FileKind, credential: Option<Credential<'_>>) -> Field<'_> {
     }
 }
 
-pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// The hash FNV-1a: names files by their content.
-pub(crate) fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// A hash to tell one content from another.
+/// A hash to tell one content from another (FNV-1a): files are named by it.
 #[must_use]
 pub fn content_hash(bytes: &[u8]) -> u64 {
-    fnv1a(FNV_START, bytes)
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
-/// `cert-0123456789abcdef.pem` is the longest name made here.
-const SCRATCH: usize = 25;
+/// A smaller hash, to know a short text again (FNV-1a with 32 bits).
+#[must_use]
+pub fn fingerprint(text: &[u8]) -> u32 {
+    fingerprint_after(FINGERPRINT_OF_NOTHING, text)
+}
+
+const FINGERPRINT_OF_NOTHING: u32 = 0x811c_9dc5;
+
+fn fingerprint_after(start: u32, text: &[u8]) -> u32 {
+    text.iter().fold(start, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// The longest number, or `cert-0123456789abcdef.pem`, the longest name made
+/// here.
+const SCRATCH: usize = if cfg!(feature = "tls") { 25 } else { 10 };
 
 /// Reads a compiled template piece by piece.
 #[derive(Clone, Debug)]
@@ -653,14 +659,15 @@ impl Writer {
         self.at == 0 && self.done == 0 && self.within == 0
     }
 
-    /// The length of the whole line without its terminator, and its hash.
+    /// The length of the whole line without its terminator, and its
+    /// [`fingerprint`].
     #[must_use]
-    pub fn measure(template: &'static [u8], scope: &Scope<'_>) -> (usize, u64) {
+    pub fn measure(template: &'static [u8], scope: &Scope<'_>) -> (usize, u32) {
         let mut writer = Self::new();
-        let (mut length, mut hash) = (0_usize, FNV_START);
+        let (mut length, mut hash) = (0_usize, FINGERPRINT_OF_NOTHING);
         while let Some(piece) = writer.piece(template, scope) {
             let len = piece.len();
-            hash = fnv1a(hash, piece);
+            hash = fingerprint_after(hash, piece);
             length = length.wrapping_add(len);
             writer.advance(len);
         }
@@ -738,7 +745,7 @@ mod tests {
             writer.advance(taken);
         }
         let (length, hash) = Writer::measure(template, &scope);
-        assert_eq!((length, hash), (line.len(), content_hash(&line)));
+        assert_eq!((length, hash), (line.len(), fingerprint(&line)));
         line
     }
 

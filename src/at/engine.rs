@@ -18,7 +18,7 @@
 
 use super::{
     WIDE,
-    command::{FNV_START, Field, Scope, Writer, fnv1a, name},
+    command::{Field, Scope, Writer, fingerprint, name},
     dialect::{Dialect, Form, Open, Reading, Urc, read, result_row},
     framer::{Frame, Framer},
     script::{Answer, Current, Then},
@@ -39,7 +39,7 @@ const FILL: &[u8; 64] = &[b'\r'; 64];
 /// inside quotes it closes them early, outside it opens them.
 const SPOIL: &[u8] = b"\"!\r";
 /// How much a flush sends before it listens, in bytes and milliseconds.
-const FLUSH_SLICE: u32 = 512;
+const FLUSH_SLICE: u16 = 512;
 const FLUSH_PAUSE_MS: u32 = 60;
 
 /// A point in the engine's own time: milliseconds that wrap around. Half the
@@ -82,7 +82,7 @@ enum Stage {
     /// A data phase is filled up.
     Fill { left: u32 },
     /// A data phase that may be open is filled up, slice by slice.
-    Flush { left: u32, slice: u32, until: Option<Moment>, script: u8 },
+    Flush { left: u32, slice: u16, until: Option<Moment>, script: u8 },
 }
 
 /// The operation at hand.
@@ -146,7 +146,7 @@ struct Exchange {
     missing: u32,
     prompted: bool,
     echoed: bool,
-    echo_hash: u64,
+    echo_print: u32,
     echo_len: u16,
     outcome: Option<Result<(), Code>>,
     result: Option<i32>,
@@ -164,7 +164,7 @@ impl Exchange {
         missing: 0,
         prompted: false,
         echoed: false,
-        echo_hash: FNV_START,
+        echo_print: 0,
         echo_len: 0,
         outcome: None,
         result: None,
@@ -453,8 +453,8 @@ struct Control<D: Dialect, const INBOX: usize> {
     waiting: u16,
     waiting_since: u16,
     fetch_due: bool,
-    /// When the modem last began to boot.
-    booted: Option<Instant>,
+    /// Until when the boot that was told of last may say so again.
+    booting: Instant,
     /// The time as last told, and what it is here.
     told: Instant,
     now: Moment,
@@ -483,7 +483,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             waiting: 0,
             waiting_since: 0,
             fetch_due: false,
-            booted: None,
+            booting: Instant::from_millis(0),
             told: Instant::from_millis(0),
             now: Moment(0),
             last_byte: Instant::from_millis(0),
@@ -679,7 +679,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                     // What is open may be a command, of which the end was lost.
                     let begun = usize::try_from(Self::FLUSH.saturating_sub(left));
                     return match SPOIL.get(begun.unwrap_or(usize::MAX)..) {
-                        None | Some([]) => fill(left.min(slice)),
+                        None | Some([]) => fill(left.min(slice.into())),
                         Some(spoil) => Out::Fixed(spoil),
                     };
                 }
@@ -719,7 +719,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             self.go_on(step, Answer::Ok);
             return;
         }
-        let (len, hash) = Writer::measure(line, &scope);
+        let (len, echo_print) = Writer::measure(line, &scope);
         let name = name(line);
         let action = line.last() != Some(&b'?');
         let data = match step.data().map(|data| scope.field(data)) {
@@ -735,7 +735,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             },
             valid: !step.is_marked(),
             data,
-            echo_hash: hash,
+            echo_print,
             echo_len: u16::try_from(len).unwrap_or(u16::MAX),
             deadline: self.answer_by(step),
             ..Exchange::NONE
@@ -793,7 +793,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             }
             Stage::Flush { left, slice, script, .. } => {
                 let left = left.saturating_sub(amount);
-                let slice = slice.saturating_sub(amount);
+                let slice = slice.saturating_sub(u16::try_from(count).unwrap_or(u16::MAX));
                 let until = (slice == 0).then(|| self.now.after_millis(FLUSH_PAUSE_MS));
                 self.stage = Stage::Flush { left: left.max(1), slice, until, script };
             }
@@ -909,12 +909,12 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         Follow::Nothing
     }
 
-    /// The echo of the command in flight: same length, same hash.
+    /// The echo of the command in flight: same length, same fingerprint.
     fn is_echo(&self, raw: &[u8]) -> bool {
         matches!(self.stage, Stage::Answer)
             && raw.len() == usize::from(self.exchange.echo_len)
             && raw.starts_with(b"A")
-            && fnv1a(FNV_START, raw) == self.exchange.echo_hash
+            && fingerprint(raw) == self.exchange.echo_print
     }
 
     fn final_result(&mut self, result: Result<(), Code>) {
@@ -1037,9 +1037,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     /// Whether this sign of a restart is not that of one told already.
     fn is_another_boot(&mut self) -> bool {
-        let known = self.booted.is_some_and(|at| self.told < at.after_millis(D::BOOT_MS));
+        let known = self.told < self.booting;
         if !known {
-            self.booted = Some(self.told);
+            self.booting = self.told.after_millis(D::BOOT_MS);
         }
         !known
     }

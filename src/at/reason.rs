@@ -65,13 +65,18 @@ macro_rules! reasons {
     }};
 }
 
+/// Names are the most of the table, and only with the feature `names`.
+const fn name(reason: &Reason) -> &'static str {
+    if cfg!(feature = "names") { reason.name } else { "" }
+}
+
 #[doc(hidden)]
 #[must_use]
 #[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "compile time")]
 pub const fn joined_len(rows: &[Reason]) -> usize {
     let (mut row, mut len) = (0, 0);
     while row < rows.len() {
-        len += rows[row].name.len();
+        len += name(&rows[row]).len();
         row += 1;
     }
     len
@@ -84,7 +89,7 @@ pub const fn join<const N: usize>(rows: &[Reason]) -> [u8; N] {
     let mut names = [0; N];
     let (mut row, mut to) = (0, 0);
     while row < rows.len() {
-        let name = rows[row].name.as_bytes();
+        let name = name(&rows[row]).as_bytes();
         let mut at = 0;
         while at < name.len() {
             names[to] = name[at];
@@ -108,9 +113,10 @@ pub const fn pack<const N: usize>(rows: &[Reason; N]) -> [Packed; N] {
     let mut packed = [Packed { code: 0, len: 0, cause: Cause::Unknown }; N];
     let mut row = 0;
     while row < N {
-        let Reason { code, name, cause } = rows[row];
-        assert!(name.len() < 256, "a name is too long");
-        packed[row] = Packed { code, len: name.len() as u8, cause };
+        let Reason { code, cause, .. } = rows[row];
+        let len = name(&rows[row]).len();
+        assert!(len < 256, "a name is too long");
+        packed[row] = Packed { code, len: len as u8, cause };
         row += 1;
     }
     packed

@@ -275,6 +275,21 @@ pub struct Status {
     pub connected: Option<bool>,
 }
 
+impl Status {
+    /// Nothing is known.
+    pub const UNKNOWN: Self = Self {
+        model: Text::EMPTY,
+        firmware: Text::EMPTY,
+        sim: SimState::Unknown,
+        registration: Registration::Unknown,
+        signal_dbm: None,
+        address: None,
+        clock: Text::EMPTY,
+        link: LinkState::Idle,
+        connected: None,
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

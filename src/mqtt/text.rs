@@ -6,7 +6,7 @@ use heapless::String;
 
 /// Up to `N` bytes of ASCII text, owned.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Text<const N: usize>(String<N>);
+pub struct Text<const N: usize>(String<N, u8>);
 
 impl<const N: usize> Text<N> {
     /// No text.

@@ -257,4 +257,12 @@ mod tests {
         let refused = deleted == Err(Error::Unsupported(Feature::Files));
         assert_eq!(refused, !cfg!(feature = "tls"), "{deleted:?}");
     }
+
+    #[test]
+    fn status_is_refused_exactly_where_it_was_left_out() {
+        let mut machine = machine::<128, 256>(Settings::new());
+        let started = machine.start(&Operation::Status, Instant::from_millis(0));
+        let refused = started == Err(Error::Unsupported(Feature::Operation));
+        assert_eq!(refused, !cfg!(feature = "status"), "{started:?}");
+    }
 }

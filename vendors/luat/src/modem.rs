@@ -1,15 +1,16 @@
 //! What the driver knows of the modem, and how its scripts use and learn it.
 
-use core::net::IpAddr;
 use hayes::{
     Operation, Verb,
     at::{
-        command::{Arg, Field, Scope, content_hash},
+        command::{Arg, Field, Scope, fingerprint},
         dialect::{Dialect, Ending, ResultRow, Urc, UrcRow},
         escape::escaped_len,
         framer::Mark,
         line::{Final, Line, Value, contains, unsigned},
+        report::Report,
         script::{Answer, Program, Then},
+        tls::ForTls,
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
@@ -28,21 +29,20 @@ pub(crate) enum Session {
     Open,
 }
 
-/// What ATI said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Identity {
-    Unknown,
-    Known,
-    /// Not a modem for this driver, and what it is instead.
-    Other(&'static str),
-}
-
 /// Why a connect failed, while what it left is cleared up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Refused {
-    command: &'static str,
+    /// By the broker, which MCONNECT asks; MIPSTART only opens the link.
+    by_broker: bool,
     answer: Answer,
     closed: bool,
+}
+
+/// The length of a file as it is to be, and on the modem.
+#[derive(Clone, Copy, Debug)]
+struct FileLen {
+    wanted: Option<u32>,
+    found: Option<u32>,
 }
 
 /// A Luat modem with the standard AT firmware.
@@ -50,14 +50,13 @@ struct Refused {
 pub struct Luat {
     settings: Settings,
     family: Family,
-    limits: Limits,
-    identity: Identity,
+    /// What it is instead of a modem for this driver, by ATI.
+    other: Option<&'static str>,
     /// The firmware has MPUBEX.
     counts: bool,
     /// The firmware has TLS.
     tls: bool,
-    model: Text<24>,
-    firmware: Text<32>,
+    pub(crate) report: Report,
     pub(crate) session: Session,
     /// The teardown was tried already.
     torn_down: bool,
@@ -75,19 +74,15 @@ pub struct Luat {
     needs_connect_mode: bool,
     pub(crate) sim: SimState,
     pub(crate) has_pin: bool,
-    wanted_access: Option<u64>,
-    found_access: u64,
+    /// The fingerprints of the access point wanted and of the one that the
+    /// modem has, one over the other: 0 if it is the same.
+    access: Option<u32>,
     registrations: [Registration; 3],
     pub(crate) attached: bool,
     /// The bearer was released by the TCP layer.
     pub(crate) released: bool,
-    signal_dbm: Option<i16>,
-    address: Option<IpAddr>,
-    clock: Text<24>,
-    connected: Option<bool>,
     pub(crate) has_messages: bool,
-    file_len: Option<u32>,
-    found_len: Option<u32>,
+    file: ForTls<FileLen>,
 }
 
 impl Luat {
@@ -95,13 +90,11 @@ impl Luat {
     pub(crate) const fn new(settings: Settings) -> Self {
         Self {
             family: settings.family,
-            limits: settings.family.limits(),
             settings,
-            identity: Identity::Unknown,
+            other: Some(UNNAMED),
             counts: true,
             tls: true,
-            model: Text::EMPTY,
-            firmware: Text::EMPTY,
+            report: Report::NOTHING,
             session: Session::Unknown,
             torn_down: false,
             refused: None,
@@ -114,18 +107,12 @@ impl Luat {
             needs_connect_mode: false,
             sim: SimState::Unknown,
             has_pin: false,
-            wanted_access: None,
-            found_access: 0,
+            access: None,
             registrations: [Registration::Unknown; 3],
             attached: false,
             released: false,
-            signal_dbm: None,
-            address: None,
-            clock: Text::EMPTY,
-            connected: None,
             has_messages: false,
-            file_len: None,
-            found_len: None,
+            file: ForTls::new(FileLen { wanted: None, found: None }),
         }
     }
 
@@ -138,15 +125,22 @@ impl Luat {
     // ---- what the scripts ask ------------------------------------------
 
     pub(crate) fn is_known(&self) -> bool {
-        self.identity == Identity::Known
+        self.other.is_none()
     }
 
     pub(crate) fn is_registered(&self) -> bool {
         self.registrations.iter().any(|one| one.is_registered())
     }
 
+    /// The best of what the modem says of the networks.
+    fn registered(&self) -> Registration {
+        let all = self.registrations.iter().copied();
+        let known = all.clone().find(|one| *one != Registration::Unknown);
+        all.clone().find(|one| one.is_registered()).or(known).unwrap_or_default()
+    }
+
     pub(crate) const fn wants_access(&self) -> bool {
-        self.wanted_access.is_some()
+        self.access.is_some()
     }
 
     pub(crate) fn offers(&self, suite: CipherSuite) -> bool {
@@ -164,11 +158,11 @@ impl Luat {
     }
 
     pub(crate) fn has_other_file(&self) -> bool {
-        self.found_len.is_some() && self.misses_file()
+        self.file.get().is_some_and(|file| file.found.is_some()) && self.misses_file()
     }
 
     pub(crate) fn misses_file(&self) -> bool {
-        self.file_len.is_some() && self.file_len != self.found_len
+        self.file.get().is_some_and(|file| file.wanted.is_some() && file.wanted != file.found)
     }
 
     // ---- what the answers tell -----------------------------------------
@@ -187,8 +181,8 @@ impl Luat {
             self.is_other("its firmware is not AirM2M_…_LTE_AT");
             return;
         };
-        self.identity = Identity::Known;
-        self.firmware = Text::from_ascii(name);
+        self.other = None;
+        self.report.note(|status| status.firmware = Text::from_ascii(name));
         let model = model.strip_prefix(b"Air").unwrap_or(model);
         let version = parts.clone().find_map(|part| unsigned(part.strip_prefix(b"V")?));
         let build = parts.last().unwrap_or_default();
@@ -197,8 +191,8 @@ impl Luat {
 
     /// Lines of something else may come in between.
     fn is_other(&mut self, what: &'static str) {
-        if self.identity != Identity::Known {
-            self.identity = Identity::Other(what);
+        if !self.is_known() {
+            self.other = Some(what);
         }
     }
 
@@ -220,7 +214,6 @@ impl Luat {
         };
         if self.settings.family == Family::Unknown {
             self.family = family;
-            self.limits = family.limits();
         }
         // New with V907; V301846 sends the data back even without echo.
         self.counts = family != Family::Air724 || (version >= 907 && version != 301_846);
@@ -230,14 +223,14 @@ impl Luat {
         let el_mu = model == b"780EL" && build == b"MU" && (1..1_006).contains(&version);
         self.needs_connect_mode = low_power || el_mu;
         if small && matches!(build, b"FS" | b"FU") {
-            self.identity = Identity::Other("this build of its firmware has no MQTT");
+            self.other = Some("this build of its firmware has no MQTT");
         }
     }
 
     pub(crate) fn identified(&mut self, answer: Answer) -> Then {
-        match (answer, self.identity) {
-            (Answer::Ok, Identity::Known) => Then::Next,
-            (Answer::Ok, _) => Then::Retry { pause_ms: 500, tries: 2 },
+        match answer {
+            Answer::Ok if self.is_known() => Then::Next,
+            Answer::Ok => Then::Retry { pause_ms: 500, tries: 2 },
             _ => Then::Fail,
         }
     }
@@ -245,7 +238,7 @@ impl Luat {
     /// `+CGMM: "Air780E"`
     pub(crate) fn model(&mut self, line: &Line<'_>) {
         if let (b"+CGMM", Some(name)) = (line.name, line.fields().next()) {
-            self.model = Text::from_ascii(name.bytes());
+            self.report.note(|status| status.model = Text::from_ascii(name.bytes()));
         }
     }
 
@@ -290,8 +283,8 @@ impl Luat {
         let text = line.text();
         let text = text.strip_prefix(b"\"").and_then(|t| t.strip_suffix(b"\"")).unwrap_or(text);
         let at = ACCESS.iter().position(|name| name.as_bytes() == line.name);
-        if let Some(at) = at {
-            self.found_access ^= mixed(at, text);
+        if let (Some(at), Some(access)) = (at, &mut self.access) {
+            *access ^= mixed(at, text);
         }
     }
 
@@ -299,8 +292,8 @@ impl Luat {
         if answer == Answer::Silence {
             return Then::Fail;
         }
-        if self.wanted_access == Some(self.found_access) {
-            self.wanted_access = None;
+        if self.access == Some(0) {
+            self.access = None;
         }
         Then::Next
     }
@@ -309,7 +302,7 @@ impl Luat {
         if answer != Answer::Ok {
             return Then::Fail;
         }
-        self.wanted_access = None;
+        self.access = None;
         self.attached = false;
         self.registrations = [Registration::Unknown; 3];
         Then::Next
@@ -321,36 +314,32 @@ impl Luat {
         }
     }
 
-    /// `+CSQ: rssi,ber`: 0 to 31 in steps of 2 dB from -113 dBm
-    /// (3GPP TS 27.007, 8.5).
     pub(crate) fn signal(&mut self, line: &Line<'_>) {
         if line.name != b"+CSQ" {
             return;
         }
-        let steps = line.fields().unsigned().filter(|rssi| *rssi <= 31);
-        let steps = steps.and_then(|rssi| i16::try_from(rssi).ok());
-        self.signal_dbm = steps.map(|rssi| rssi.saturating_mul(2).saturating_sub(113));
+        self.report.signal(line);
     }
 
     /// `+CGPADDR: 1,"10.126.200.230"`
     pub(crate) fn address(&mut self, line: &Line<'_>) {
-        let text = line.fields().nth(1).map(Value::bytes).unwrap_or_default();
-        if line.name == b"+CGPADDR" && line.fields().unsigned() == Some(1) {
-            self.address = dotted(text).filter(|address| !address.is_unspecified());
+        if line.name == b"+CGPADDR" {
+            self.report.address(line);
         }
     }
 
     /// `+CCLK: "26/11/20,12:00:00+32"`
     pub(crate) fn clock(&mut self, line: &Line<'_>) {
         if let (b"+CCLK", Some(Value::Quoted(time))) = (line.name, line.fields().next()) {
-            self.clock = Text::from_ascii(time);
+            self.report.note(|status| status.clock = Text::from_ascii(time));
         }
     }
 
     /// `+MQTTSTATU :1` (seen): 0 offline, 1 connected, 2 without CONNECT yet.
     pub(crate) fn state(&mut self, line: &Line<'_>) {
         if line.name.starts_with(b"+MQTTSTATU") {
-            self.connected = Some(line.fields().unsigned() == Some(1));
+            let connected = line.fields().unsigned() == Some(1);
+            self.report.note(|status| status.connected = Some(connected));
         }
     }
 
@@ -386,18 +375,18 @@ impl Luat {
             Answer::Failed(Code::Vendor(lines::ALREADY) | Code::Cme(767)) if !self.torn_down => {
                 self.tear_down()
             }
-            _ => self.refuse("+MIPSTART", answer),
+            _ => self.refuse(false, answer),
         }
     }
 
     pub(crate) fn connected(&mut self, answer: Answer) -> Then {
         match answer {
             Answer::Ok => {
-                self.connected = Some(true);
+                self.report.note(|status| status.connected = Some(true));
                 Then::Next
             }
             Answer::Failed(Code::Cme(767)) if !self.torn_down => self.tear_down(),
-            _ => self.refuse("+MCONNECT", answer),
+            _ => self.refuse(true, answer),
         }
     }
 
@@ -409,14 +398,14 @@ impl Luat {
         Then::Goto(scripts::TEAR_DOWN)
     }
 
-    fn refuse(&mut self, command: &'static str, answer: Answer) -> Then {
-        self.refused = Some(Refused { command, answer, closed: self.closed });
+    fn refuse(&mut self, by_broker: bool, answer: Answer) -> Then {
+        self.refused = Some(Refused { by_broker, answer, closed: self.closed });
         Then::Goto(scripts::REFUSED)
     }
 
     pub(crate) fn file_size(&mut self, line: &Line<'_>) {
-        if line.name == b"+FSFLSIZE" {
-            self.found_len = line.fields().unsigned();
+        if let (b"+FSFLSIZE", Some(file)) = (line.name, self.file.get_mut()) {
+            file.found = line.fields().unsigned();
         }
     }
 
@@ -440,13 +429,14 @@ impl Luat {
 
 impl Refused {
     fn error(self) -> Error {
-        let Self { command, answer, closed } = self;
-        let (name, cause) = match (command, answer) {
+        let Self { by_broker, answer, closed } = self;
+        let command = if by_broker { "+MCONNECT" } else { "+MIPSTART" };
+        let (name, cause) = match (by_broker, answer) {
             (_, Answer::Failed(Code::Vendor(lines::ALREADY))) => ("a link exists", Cause::Busy),
             (_, Answer::Failed(Code::Vendor(_))) => {
                 ("no link; this modem does not tell why", Cause::Unreachable)
             }
-            ("+MCONNECT", Answer::Failed(Code::None)) => {
+            (true, Answer::Failed(Code::None)) => {
                 ("refused by the broker; this modem does not tell why", Cause::Unknown)
             }
             (_, Answer::Silence) if closed => {
@@ -469,23 +459,14 @@ const OTHERS: [(&str, &str); 4] = [
     ("L501", "L501, which answers the same commands otherwise"),
 ];
 
+const UNNAMED: &str = "it does not say what it is";
+
 const ACCESS: [&str; 5] = ["MODE", "APN", "USR", "PWD", "AUTHMODE"];
 
-/// A part of the hash of an access point, which no secret can be read from.
-fn mixed(at: usize, text: &[u8]) -> u64 {
+/// A part of the fingerprint of an access point, which no secret can be read from.
+fn mixed(at: usize, text: &[u8]) -> u32 {
     let turn = u32::try_from(at).unwrap_or(0).wrapping_mul(13);
-    content_hash(text).rotate_left(turn)
-}
-
-/// An address of version 4; those of version 6 have 16 numbers here and are
-/// not shown.
-fn dotted(text: &[u8]) -> Option<IpAddr> {
-    let mut octets = [0_u8; 4];
-    let mut parts = text.split(|b| *b == b'.');
-    for octet in &mut octets {
-        *octet = u8::try_from(unsigned(parts.next()?)?).ok()?;
-    }
-    parts.next().is_none().then_some(IpAddr::from(octets))
+    fingerprint(text).rotate_left(turn)
 }
 
 impl Dialect for Luat {
@@ -591,7 +572,7 @@ impl Dialect for Luat {
     }
 
     fn limits(&self) -> Limits {
-        self.limits
+        self.family.limits()
     }
 
     fn assurance(&self, qos: QoS) -> Assurance {
@@ -613,6 +594,9 @@ impl Dialect for Luat {
         match scope.operation {
             Operation::Connect(_) => check_connect(scope),
             Operation::Publish(publish) if !self.counts(scope) => self.check_text(publish.payload),
+            Operation::Status if !cfg!(feature = "status") => {
+                Err(Error::Unsupported(Feature::Operation))
+            }
             Operation::Delete(name) => check_file_name(name.as_bytes()),
             Operation::Store(file) => match file.content {
                 Credential::Stored(name) => check_file_name(name.as_bytes()),
@@ -638,16 +622,17 @@ impl Dialect for Luat {
             Field::Number(seconds) => seconds > 300,
             _ => false,
         };
-        self.found_len = None;
-        self.file_len = match scope.field(Arg::FileLen) {
-            Field::Number(len) => Some(len),
-            _ => None,
-        };
-        self.found_access = 0;
-        self.wanted_access = None;
+        if let Some(file) = self.file.get_mut() {
+            file.found = None;
+            file.wanted = match scope.field(Arg::FileLen) {
+                Field::Number(len) => Some(len),
+                _ => None,
+            };
+        }
+        self.access = None;
         if let Operation::BringUp(_) = scope.operation {
             self.has_pin = scope.has(Arg::Pin);
-            self.wanted_access = scope.has(Arg::Apn).then(|| wanted_access(scope));
+            self.access = scope.has(Arg::Apn).then(|| wanted_access(scope));
         }
     }
 
@@ -661,15 +646,12 @@ impl Dialect for Luat {
             return (refused.error(), None);
         }
         let error = match (command, code) {
-            ("ATI", _) => match self.identity {
-                Identity::Other(what) => Error::WrongModem(what),
-                _ => Error::WrongModem("it does not say what it is"),
-            },
+            ("ATI", _) => Error::WrongModem(self.other.unwrap_or(UNNAMED)),
             ("+CPIN", _) if self.sim == SimState::Pin => Error::Pin("its PIN"),
             ("+CPIN", Code::None) if self.sim == SimState::Locked => {
                 Error::Pin("its PUK or another code")
             }
-            ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.status().registration),
+            ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.registered()),
             ("+SSLCFG", _) if cfg!(feature = "tls") => {
                 Error::Unsupported(Feature::Setting(quoted(line)))
             }
@@ -689,8 +671,10 @@ impl Dialect for Luat {
         self.sim = SimState::Unknown;
         self.attached = false;
         self.released = false;
-        self.address = None;
-        self.connected = None;
+        self.report.note(|status| {
+            status.address = None;
+            status.connected = None;
+        });
     }
 
     fn unsure(&mut self) {
@@ -699,7 +683,7 @@ impl Dialect for Luat {
 
     fn lost(&mut self, session: Option<u8>, service: bool, line: &[u8]) {
         self.session = Session::Unknown;
-        self.connected = Some(false);
+        self.report.note(|status| status.connected = Some(false));
         match session {
             Some(_) => self.closed = true,
             None => {
@@ -710,19 +694,7 @@ impl Dialect for Luat {
     }
 
     fn status(&self) -> Status {
-        let registered = self.registrations.iter().copied().find(|one| one.is_registered());
-        let known = self.registrations.iter().copied().find(|one| *one != Registration::Unknown);
-        Status {
-            model: self.model.clone(),
-            firmware: self.firmware.clone(),
-            sim: self.sim,
-            registration: registered.or(known).unwrap_or_default(),
-            signal_dbm: self.signal_dbm,
-            address: self.address,
-            clock: self.clock.clone(),
-            connected: self.connected,
-            ..Status::default()
-        }
+        Status { sim: self.sim, registration: self.registered(), ..self.report.status() }
     }
 }
 
@@ -735,7 +707,7 @@ impl Luat {
             return Err(Error::Unsupported(Feature::BinaryPayload));
         }
         let len = if self.settings.escapes_count { escaped_len(payload) } else { payload.len() };
-        Ok(FieldError::at_most(FieldName::Payload, self.limits.payload, len)?)
+        Ok(FieldError::at_most(FieldName::Payload, self.limits().payload, len)?)
     }
 }
 
@@ -770,7 +742,7 @@ fn check_fields(scope: &Scope<'_>) -> Result<(), Error> {
 }
 
 fn check_connect(scope: &Scope<'_>) -> Result<(), Error> {
-    if scope.field(Arg::ClientId).is_text(b"") {
+    if let Field::Bytes([]) = scope.field(Arg::ClientId) {
         return Err(problem(FieldName::ClientId, Problem::Empty));
     }
     if scope.has(Arg::WillTopic) && !scope.has(Arg::WillPayloadLen) {
@@ -805,7 +777,7 @@ fn check_file_name(name: &[u8]) -> Result<(), Error> {
 }
 
 /// As CPNETAPN? would answer: mode 2 is a private access point.
-fn wanted_access(scope: &Scope<'_>) -> u64 {
+fn wanted_access(scope: &Scope<'_>) -> u32 {
     let text = |arg| match scope.field(arg) {
         Field::Bytes(bytes) => bytes,
         _ => &[][..],
@@ -857,7 +829,7 @@ mod tests {
         ] {
             let modem = identified(name);
             assert!(modem.is_known(), "{name}");
-            let found = (modem.family(), modem.limits.payload, modem.counts, modem.tls);
+            let found = (modem.family(), modem.limits().payload, modem.counts, modem.tls);
             assert_eq!(found, (family, payload, counts, tls), "{name}");
         }
     }
@@ -866,7 +838,7 @@ mod tests {
     fn a_family_that_is_given_is_kept() {
         let mut modem = Luat::new(Settings::new().family(Family::V2015plus));
         modem.identity(&Line::parse(b"AirM2M_780E_V1026_LTE_AT"));
-        assert_eq!((modem.family(), modem.limits.payload), (Family::V2015plus, 5_120));
+        assert_eq!((modem.family(), modem.limits().payload), (Family::V2015plus, 5_120));
     }
 
     #[test]

@@ -344,7 +344,7 @@ const FETCH_STEPS: &[Step<Luat>] = &[step(line!("AT+MQTTMSGGET"), 9)];
 
 const DISCONNECT_STEPS: &[Step<Luat>] = &[MDISCONNECT, MIPCLOSE];
 
-const STATUS_STEPS: &[Step<Luat>] = &[
+const STATUS_STEPS: &[Step<Luat>] = if_status(&[
     IDENTIFY,
     step(line!("AT+CGMM"), 9).info(Luat::model).on(IGNORE),
     step(line!("AT+CPIN?"), 9).info(Luat::cpin).on(&[Rule(Ok, Next)]).then(Luat::no_sim),
@@ -359,7 +359,12 @@ const STATUS_STEPS: &[Step<Luat>] = &[
     step(line!("AT+MQTTSTATU"), 9).info(Luat::state).on(IGNORE),
     step(line!("AT+MQTTMSGGET?"), 9).info(Luat::slot).on(IGNORE).when(|modem, _| modem.fetches()),
     step(line!("AT+MQTTMSGGET"), 9).on(IGNORE).when(|modem, _| modem.has_messages),
-];
+]);
+
+/// Steps of an operation that is refused without the feature.
+const fn if_status(steps: &'static [Step<Luat>]) -> &'static [Step<Luat>] {
+    if cfg!(feature = "status") { steps } else { &[] }
+}
 
 /// The file's name is made from its content, so one that is there in its full
 /// size is the same content. A file that is missing is answered by 62 or 100.

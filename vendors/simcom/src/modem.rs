@@ -1,15 +1,16 @@
 //! What the driver knows of the modem, and how its scripts use and learn it.
 
 use bitflags::bitflags;
-use core::net::IpAddr;
 use hayes::{
     FileKind, Operation, Verb,
     at::{
-        command::{Arg, Field, Scope, Writer, content_hash},
+        command::{Arg, Field, Scope, Writer, fingerprint},
         dialect::{Dialect, ResultRow, Uncounted, Urc, UrcRow},
         framer::Mark,
         line::{Line, Value, contains, unsigned},
+        report::Report,
         script::{Answer, Program, Then},
+        tls::ForTls,
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
@@ -55,12 +56,39 @@ struct Client {
     connected: bool,
 }
 
+/// What the test commands told of its limits; 0 if nothing.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    client_id: u16,
+    /// Least and most.
+    keep_alive: (u16, u16),
+    topic: u16,
+    payload: u16,
+}
+
+/// What is known of the files on it.
+#[derive(Clone, Copy, Debug)]
+struct Files {
+    /// The one that the operation is about.
+    wanted: Option<(FileKind, u64)>,
+    found: bool,
+    /// Those of this kind may hold what a broken upload left, by [`FileKind`].
+    damaged: [bool; 3],
+}
+
+impl Files {
+    /// Whether the one wanted may hold what a broken upload left.
+    fn damage(&mut self) -> Option<&mut bool> {
+        self.damaged.get_mut(self.wanted?.0 as usize)
+    }
+}
+
 /// A SIMCom modem with the CMQTT commands.
 #[derive(Debug)]
 pub struct Simcom {
     settings: Settings,
     family: Family,
-    limits: Limits,
+    told: Told,
     pub(crate) features: Features,
     pub(crate) service: Service,
     clients: [Client; 2],
@@ -68,24 +96,20 @@ pub struct Simcom {
     reacquired: bool,
     auth_mode: u8,
     pub(crate) numeric_errors: bool,
-    pub(crate) model: Text<24>,
-    firmware: Text<32>,
+    /// It has told its model.
+    pub(crate) named: bool,
+    pub(crate) report: Report,
     pub(crate) sim: SimState,
     pub(crate) has_pin: bool,
     pub(crate) new_apn: bool,
-    apn_hash: u64,
+    apn_print: u32,
     registrations: [Registration; 3],
     pub(crate) bearer: bool,
-    signal_dbm: Option<i16>,
-    address: Option<IpAddr>,
     session: u8,
-    file: Option<(FileKind, u64)>,
-    pub(crate) found_file: bool,
+    files: ForTls<Files>,
     /// A payload may have been entered and not published: an empty message,
     /// for which none is entered, would go out with it.
     pub(crate) payload_left: bool,
-    /// Files of this kind may hold what a broken upload left, by [`FileKind`].
-    damaged: [bool; 3],
 }
 
 impl Simcom {
@@ -93,7 +117,7 @@ impl Simcom {
     pub(crate) const fn new(settings: Settings) -> Self {
         Self {
             family: settings.family,
-            limits: settings.family.limits(),
+            told: Told { client_id: 0, keep_alive: (0, 0), topic: 0, payload: 0 },
             settings,
             features: Features::empty(),
             service: Service::Unknown,
@@ -101,21 +125,17 @@ impl Simcom {
             reacquired: false,
             auth_mode: 0,
             numeric_errors: false,
-            model: Text::EMPTY,
-            firmware: Text::EMPTY,
+            named: false,
+            report: Report::NOTHING,
             sim: SimState::Unknown,
             has_pin: false,
             new_apn: false,
-            apn_hash: 0,
+            apn_print: 0,
             registrations: [Registration::Unknown; 3],
             bearer: false,
-            signal_dbm: None,
-            address: None,
             session: 0,
-            file: None,
-            found_file: false,
+            files: ForTls::new(Files { wanted: None, found: false, damaged: [false; 3] }),
             payload_left: false,
-            damaged: [false; 3],
         }
     }
 
@@ -133,7 +153,7 @@ impl Simcom {
         self.registrations = [Registration::Unknown; 3];
         self.sim = SimState::Unknown;
         self.bearer = false;
-        self.address = None;
+        self.report.note(|status| status.address = None);
     }
 
     fn client(&mut self) -> Option<&mut Client> {
@@ -159,6 +179,17 @@ impl Simcom {
         self.registrations.iter().any(|one| one.is_registered())
     }
 
+    /// The best of what the modem says of the networks.
+    fn registered(&self) -> Registration {
+        let all = self.registrations.iter().copied();
+        let known = all.clone().find(|one| *one != Registration::Unknown);
+        all.clone().find(|one| one.is_registered()).or(known).unwrap_or_default()
+    }
+
+    pub(crate) fn has_file(&self) -> bool {
+        self.files.get().is_some_and(|files| files.found)
+    }
+
     pub(crate) fn in_two_steps(&self, scope: &Scope<'_>) -> bool {
         let several = matches!(scope.operation, Operation::Subscribe(filters) if filters.len() > 1);
         several && self.features.contains(Features::TWO_STEP)
@@ -181,17 +212,17 @@ impl Simcom {
     pub(crate) fn model(&mut self, line: &Line<'_>) {
         let name = if line.text().is_empty() { line.raw } else { line.text() };
         let name = name.strip_prefix(b"SIMCOM_").unwrap_or(name);
-        self.model = Text::from_ascii(name);
+        self.named = true;
+        self.report.note(|status| status.model = Text::from_ascii(name));
         if self.family == Family::Unknown {
             self.family = Family::of_model(name);
-            self.limits = self.family.limits();
         }
     }
 
     /// `+CGMR: LE11B02SIM7600M21-A` (seen), `Revision:…`.
     pub(crate) fn firmware(&mut self, line: &Line<'_>) {
         let name = if line.text().is_empty() { line.raw } else { line.text() };
-        self.firmware = Text::from_ascii(name);
+        self.report.note(|status| status.firmware = Text::from_ascii(name));
     }
 
     pub(crate) fn cpin(&mut self, line: &Line<'_>) {
@@ -210,7 +241,7 @@ impl Simcom {
     pub(crate) fn context(&mut self, line: &Line<'_>) {
         let mut fields = line.fields();
         let apn = (fields.unsigned() == Some(1)).then(|| fields.nth(1)).flatten();
-        if apn.is_some_and(|apn| content_hash(apn.bytes()) == self.apn_hash) {
+        if apn.is_some_and(|apn| fingerprint(apn.bytes()) == self.apn_print) {
             self.new_apn = false;
         }
     }
@@ -234,22 +265,6 @@ impl Simcom {
         if fields.unsigned() == Some(1) {
             self.bearer = fields.unsigned() == Some(1);
         }
-    }
-
-    /// `+CGPADDR: 1,100.111.74.74`
-    pub(crate) fn address(&mut self, line: &Line<'_>) {
-        let text = line.fields().nth(1).map(Value::bytes).unwrap_or_default();
-        if line.fields().unsigned() == Some(1) {
-            self.address = dotted(text).filter(|address| !address.is_unspecified());
-        }
-    }
-
-    /// `+CSQ: rssi,ber`: 0 to 31 in steps of 2 dB from -113 dBm
-    /// (3GPP TS 27.007, 8.5).
-    pub(crate) fn signal(&mut self, line: &Line<'_>) {
-        let steps = line.fields().unsigned().filter(|rssi| *rssi <= 31);
-        let steps = steps.and_then(|rssi| i16::try_from(rssi).ok());
-        self.signal_dbm = steps.map(|rssi| rssi.saturating_mul(2).saturating_sub(113));
     }
 
     /// `+CMQTTDISC: 0,0` means that client 0 *is* connected (A109; seen). That
@@ -327,7 +342,7 @@ impl Simcom {
     /// `+CMQTTACCQ: (0-1),(1-128)[,(0-1)[,(3-4)]]`
     pub(crate) fn acquire_limits(&mut self, line: &Line<'_>) {
         if let Some(max) = upper_limit(line, 23) {
-            self.limits.client_id = narrow(max);
+            self.told.client_id = narrow(max);
         }
         self.features.set(Features::ACQUIRE_VERSION, range(line, 3) == Some((3, 4)));
     }
@@ -336,22 +351,21 @@ impl Simcom {
     pub(crate) fn connect_limits(&mut self, line: &Line<'_>) {
         let range = range(line, 2).filter(|(min, max)| *min <= 60 && *max >= 3_600);
         if let Some((min, max)) = range {
-            self.limits.keep_alive_min = narrow(min);
-            self.limits.keep_alive_max = narrow(max);
+            self.told.keep_alive = (narrow(min), narrow(max));
         }
     }
 
     /// `+CMQTTTOPIC: (0-1),(1-1024)`
     pub(crate) fn topic_limits(&mut self, line: &Line<'_>) {
         if let Some(max) = upper_limit(line, 128) {
-            self.limits.topic = narrow(max);
+            self.told.topic = narrow(max);
         }
     }
 
     /// `+CMQTTPAYLOAD: (0-1),(1-10240)`
     pub(crate) fn payload_limits(&mut self, line: &Line<'_>) {
         if let Some(max) = upper_limit(line, 512) {
-            self.limits.payload = max;
+            self.told.payload = narrow(max);
         }
     }
 
@@ -365,9 +379,10 @@ impl Simcom {
     /// `+CCERTLIST: "ca-….pem"`
     pub(crate) fn certificate(&mut self, line: &Line<'_>) {
         let name = line.fields().next().map(Value::bytes).unwrap_or_default();
-        if let Some((kind, hash)) = self.file {
-            let sound = self.damaged.get(kind as usize) == Some(&false);
-            self.found_file |= sound && Field::FileName(kind, hash).is_text(name);
+        let Some(files) = self.files.get_mut() else { return };
+        if let Some((kind, hash)) = files.wanted {
+            let sound = files.damaged.get(kind as usize) == Some(&false);
+            files.found |= sound && Field::FileName(kind, hash).is_text(name);
         }
     }
 
@@ -378,14 +393,16 @@ impl Simcom {
 
     pub(crate) fn stored(&mut self, answer: Answer) -> Then {
         let ok = answer == Answer::Ok;
-        if let Some(damaged) = self.file.and_then(|(kind, _)| self.damaged.get_mut(kind as usize)) {
+        if let Some(damaged) = self.files.get_mut().and_then(Files::damage) {
             *damaged &= !ok;
         }
         if ok { Then::Next } else { Then::Fail }
     }
 
     fn begin_with_files(&mut self, scope: &Scope<'_>) {
-        self.file = match scope.field(Arg::File) {
+        let Some(files) = self.files.get_mut() else { return };
+        files.found = false;
+        files.wanted = match scope.field(Arg::File) {
             Field::FileName(kind, hash) => Some((kind, hash)),
             _ => None,
         };
@@ -430,17 +447,6 @@ fn upper_limit(line: &Line<'_>, least: u32) -> Option<u32> {
     let (min, max) = range(line, 1)?;
     let sound = range(line, 0) == Some((0, 1)) && min == 1 && max >= least;
     sound.then_some(max)
-}
-
-/// An address of version 4; those of version 6 have 16 numbers here and are
-/// not shown.
-fn dotted(text: &[u8]) -> Option<IpAddr> {
-    let mut octets = [0_u8; 4];
-    let mut parts = text.split(|b| *b == b'.');
-    for octet in &mut octets {
-        *octet = u8::try_from(unsigned(parts.next()?)?).ok()?;
-    }
-    parts.next().is_none().then_some(IpAddr::from(octets))
 }
 
 fn narrow(number: u32) -> u16 {
@@ -524,7 +530,22 @@ impl Dialect for Simcom {
     }
 
     fn limits(&self) -> Limits {
-        self.limits
+        let mut limits = self.family.limits();
+        let Told { client_id, keep_alive: (min, max), topic, payload } = self.told;
+        if client_id > 0 {
+            limits.client_id = client_id;
+        }
+        if max > 0 {
+            limits.keep_alive_min = min;
+            limits.keep_alive_max = max;
+        }
+        if topic > 0 {
+            limits.topic = topic;
+        }
+        if payload > 0 {
+            limits.payload = payload.into();
+        }
+        limits
     }
 
     fn assurance(&self, qos: QoS) -> Assurance {
@@ -538,7 +559,7 @@ impl Dialect for Simcom {
     fn check(&self, scope: &Scope<'_>) -> Result<(), Error> {
         match scope.operation {
             Operation::Connect(_) => {
-                if !scope.has(Arg::ClientId) || scope.field(Arg::ClientId).is_text(b"") {
+                if !matches!(scope.field(Arg::ClientId), Field::Bytes([_, ..])) {
                     return Err(problem(FieldName::ClientId, Problem::Empty));
                 }
                 if scope.has(Arg::WillTopic) && !scope.has(Arg::WillPayloadLen) {
@@ -550,7 +571,11 @@ impl Dialect for Simcom {
                     }
                 }
                 let (length, _) = Writer::measure(scripts::CONNECT_LINE, scope);
-                FieldError::at_most(FieldName::CommandLine, self.limits.line.into(), length)?;
+                FieldError::at_most(
+                    FieldName::CommandLine,
+                    self.family.limits().line.into(),
+                    length,
+                )?;
                 Ok(())
             }
             Operation::BringUp(_) if scope.has(Arg::ApnAuth) => {
@@ -559,6 +584,9 @@ impl Dialect for Simcom {
                     // The manuals disagree on the order of user and password.
                     None => Err(Error::Unsupported(Feature::Setting("AuthOrder"))),
                 }
+            }
+            Operation::Status if !cfg!(feature = "status") => {
+                Err(Error::Unsupported(Feature::Operation))
             }
             Operation::Delete(name) => check_file_name(name.as_bytes()),
             Operation::Store(file) => match file.content {
@@ -572,15 +600,12 @@ impl Dialect for Simcom {
     fn begin(&mut self, scope: &Scope<'_>) {
         self.session = scope.session;
         self.reacquired = false;
-        self.found_file = false;
-        if cfg!(feature = "tls") {
-            self.begin_with_files(scope);
-        }
+        self.begin_with_files(scope);
         if let Operation::BringUp(_) = scope.operation {
             self.has_pin = scope.has(Arg::Pin);
             self.new_apn = scope.has(Arg::Apn);
             if let Field::Bytes(apn) = scope.field(Arg::Apn) {
-                self.apn_hash = content_hash(apn);
+                self.apn_print = fingerprint(apn);
             }
         }
     }
@@ -600,8 +625,7 @@ impl Dialect for Simcom {
                 return (Error::Pin("its PUK or another code"), None);
             }
             ("+CEREG", _) => {
-                let state = self.status().registration;
-                return (Error::NotRegistered(state), None);
+                return (Error::NotRegistered(self.registered()), None);
             }
             ("+CSSLCFG", _) if cfg!(feature = "tls") => {
                 return (Error::Unsupported(Feature::Setting(quoted(line))), None);
@@ -622,7 +646,9 @@ impl Dialect for Simcom {
     }
 
     fn filled_up(&mut self) {
-        self.damaged = [true; 3];
+        if let Some(files) = self.files.get_mut() {
+            files.damaged = [true; 3];
+        }
     }
 
     fn unsure(&mut self) {
@@ -630,7 +656,7 @@ impl Dialect for Simcom {
         if self.service != Service::Broken {
             self.service = Service::Unknown;
         }
-        if let Some(damaged) = self.file.and_then(|(kind, _)| self.damaged.get_mut(kind as usize)) {
+        if let Some(damaged) = self.files.get_mut().and_then(Files::damage) {
             *damaged = true;
         }
     }
@@ -650,17 +676,11 @@ impl Dialect for Simcom {
     }
 
     fn status(&self) -> Status {
-        let registered = self.registrations.iter().copied().find(|one| one.is_registered());
-        let known = self.registrations.iter().copied().find(|one| *one != Registration::Unknown);
         Status {
-            model: self.model.clone(),
-            firmware: self.firmware.clone(),
             sim: self.sim,
-            registration: registered.or(known).unwrap_or_default(),
-            signal_dbm: self.signal_dbm,
-            address: self.address,
+            registration: self.registered(),
             connected: Some(self.may_be_connected(self.session)),
-            ..Status::default()
+            ..self.report.status()
         }
     }
 }

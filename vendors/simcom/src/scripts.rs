@@ -178,17 +178,14 @@ const REGISTER_STEPS: &[Step<Simcom>] = &[
 const BEARER_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CGACT?"), 9).info(Simcom::active).on(IGNORE),
     step(line!("AT+CGACT=1,1"), 150).when(|modem, _| !modem.bearer).on(IGNORE),
-    step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
+    step(line!("AT+CGPADDR"), 9).info(|modem, line| modem.report.address(line)).on(IGNORE),
 ];
 
 // ---- connect -------------------------------------------------------------------
 
 /// What an earlier life of this host left behind is torn down first.
 const CONNECT_STEPS: &[Step<Simcom>] = &[
-    step(line!("AT+CGMM"), 9)
-        .info(Simcom::model)
-        .on(IGNORE)
-        .when(|modem, _| modem.model.is_empty()),
+    step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE).when(|modem, _| !modem.named),
     step(line!("AT+CMQTTDISC?"), 9)
         .info(Simcom::leftover)
         .when(|modem, _| modem.service == Service::Unknown)
@@ -335,18 +332,23 @@ const DISCONNECT_STEPS: &[Step<Simcom>] = &[
         .then(Simcom::stopped),
 ];
 
-const STATUS_STEPS: &[Step<Simcom>] = &[
+const STATUS_STEPS: &[Step<Simcom>] = if_status(&[
     step(line!("AT+CGMM"), 9).info(Simcom::model).on(IGNORE),
     step(line!("AT+CGMR"), 9).info(Simcom::firmware).on(IGNORE),
     step(line!("AT+CPIN?"), 9).info(Simcom::cpin).on(IGNORE),
     step(line!("AT+CREG?"), 9).info(Simcom::registration).on(IGNORE),
     step(line!("AT+CGREG?"), 9).info(Simcom::registration).on(IGNORE),
     step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(IGNORE),
-    step(line!("AT+CSQ"), 9).info(Simcom::signal).on(IGNORE),
-    step(line!("AT+CGPADDR"), 9).info(Simcom::address).on(IGNORE),
+    step(line!("AT+CSQ"), 9).info(|modem, line| modem.report.signal(line)).on(IGNORE),
+    step(line!("AT+CGPADDR"), 9).info(|modem, line| modem.report.address(line)).on(IGNORE),
     // An error means that the service is not started.
     step(line!("AT+CMQTTDISC?"), 9).info(Simcom::leftover).on(IGNORE),
-];
+]);
+
+/// Steps of an operation that is refused without the feature.
+const fn if_status(steps: &'static [Step<Simcom>]) -> &'static [Step<Simcom>] {
+    if cfg!(feature = "status") { steps } else { &[] }
+}
 
 /// The file's name is made from its content, so a name that is there is the
 /// same content. A109: at most 3,072 bytes at once, with a pause.
@@ -357,7 +359,7 @@ const STORE_STEPS: &[Step<Simcom>] = if_tls(&[
     step(line!("AT+CCERTDOWN=\"{file}\",{file.len}"), 30)
         .data(Arg::FileContent)
         .slices(3_072)
-        .when(|modem, scope| scope.has(Arg::FileLen) && !modem.found_file)
+        .when(|modem, scope| scope.has(Arg::FileLen) && !modem.has_file())
         .then(Simcom::stored),
 ]);
 

@@ -163,11 +163,12 @@ const ARGS: &[(&str, Arg)] = &[
     ("3", Arg::Own3),
 ];
 
-/// A byte above this is `{field}`, written as this plus its number.
-const FIELD: u8 = 0x80;
-/// Followed by the field; what stands until [`END`] needs it.
-const IF: u8 = 0xfe;
-const END: u8 = 0xff;
+/// `{field}`: followed by its number plus [`NUMBER`].
+const FIELD: u8 = 1;
+/// Followed by the field likewise; what stands until [`END`] needs it.
+const IF: u8 = 2;
+const END: u8 = 3;
+const NUMBER: u8 = b'@';
 
 /// Compiles a template to a `&'static [u8]` that a [`Writer`] reads.
 ///
@@ -195,7 +196,7 @@ pub const fn compiled_len(template: &str) -> usize {
     let (mut at, mut len) = (0, 0);
     while at < text.len() {
         if text[at] == b'{' || text[at] == b'[' {
-            len += if text[at] == b'[' { 1 } else { 0 };
+            len += 1;
             while text[at] != b'}' && text[at] != b'|' {
                 at += 1;
             }
@@ -228,7 +229,9 @@ pub const fn compile<const N: usize>(template: &str) -> [u8; N] {
                 while text[at] != b'}' {
                     at += 1;
                 }
-                out[len] = FIELD + arg_number(text, from, at);
+                out[len] = FIELD;
+                len += 1;
+                out[len] = NUMBER + arg_number(text, from, at);
             }
             b'[' => {
                 let from = at + 1;
@@ -237,11 +240,11 @@ pub const fn compile<const N: usize>(template: &str) -> [u8; N] {
                 }
                 out[len] = IF;
                 len += 1;
-                out[len] = FIELD + arg_number(text, from, at);
+                out[len] = NUMBER + arg_number(text, from, at);
             }
             b']' => out[len] = END,
-            byte if byte < FIELD && byte != b'\r' && byte != b'\n' => out[len] = byte,
-            _ => panic!("a template is ASCII without line ends"),
+            byte @ b' '..=b'~' => out[len] = byte,
+            _ => panic!("a template is printable ASCII"),
         }
         len += 1;
         at += 1;
@@ -276,7 +279,7 @@ const fn arg_number(text: &[u8], from: usize, to: usize) -> u8 {
 /// The name of the command in a compiled template: `+CMQTTSUB`, `AT`, `ATI`.
 #[must_use]
 pub fn name(template: &'static [u8]) -> &'static [u8] {
-    let end = template.iter().position(|b| matches!(*b, b'=' | b'?' | FIELD..));
+    let end = template.iter().position(|b| matches!(*b, b'=' | b'?' | ..=END));
     let line = template.get(..end.unwrap_or(template.len())).unwrap_or_default();
     name_of(line)
 }
@@ -596,8 +599,8 @@ impl Writer {
                     let skip = if there { 2 } else { end.wrapping_add(1) };
                     self.at = self.at.wrapping_add(u16::try_from(skip).ok()?);
                 }
-                byte @ FIELD.. => {
-                    let len = match scope.field(arg(byte)?) {
+                FIELD => {
+                    let len = match scope.field(arg(*rest.get(1)?)?) {
                         Field::Absent => 0,
                         Field::Bytes(bytes) if done < bytes.len() => return bytes.get(done..),
                         Field::Bytes(_) => 0,
@@ -614,11 +617,11 @@ impl Writer {
                     if done < len {
                         return self.scratch.get(done..len);
                     }
-                    self.at = self.at.wrapping_add(1);
+                    self.at = self.at.wrapping_add(2);
                     self.done = 0;
                 }
                 _ => {
-                    let end = rest.iter().position(|b| *b >= FIELD).unwrap_or(rest.len());
+                    let end = rest.iter().position(|b| *b <= END).unwrap_or(rest.len());
                     if done < end {
                         return rest.get(done..end);
                     }
@@ -676,7 +679,7 @@ impl Writer {
 }
 
 fn arg(byte: u8) -> Option<Arg> {
-    NUMBERED.get(usize::from(byte.wrapping_sub(FIELD))).copied()
+    NUMBERED.get(usize::from(byte.wrapping_sub(NUMBER))).copied()
 }
 
 /// The fields by their numbers, without the names that only the compiler reads.

@@ -1252,8 +1252,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn fail(&mut self, answer: Answer) {
-        let command = core::str::from_utf8(self.exchange.name).unwrap_or_default();
-        let line = self.step().map_or(&[][..], |step| step.line());
+        let step = self.step();
+        let command = step.map_or("", |step| step.name());
+        let line = step.map_or(&[][..], |step| step.line());
         let connected = matches!(self.link(), LinkState::Connected);
         let (error, loss) = match answer {
             Answer::Failed(code) => self.dialect.explain(command, line, code),

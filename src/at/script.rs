@@ -7,7 +7,7 @@
 //! rules and function apart.
 
 use super::{
-    command::{Arg, Scope},
+    command::{Arg, Scope, name},
     line::{Failure, Line},
 };
 use crate::mqtt::Code;
@@ -288,7 +288,7 @@ pub struct Program<D: 'static> {
     #[doc(hidden)]
     pub steps: &'static [Packed],
     #[doc(hidden)]
-    pub text: &'static [u8],
+    pub text: &'static str,
     #[doc(hidden)]
     pub rules: &'static [Rule],
     #[doc(hidden)]
@@ -306,10 +306,11 @@ macro_rules! program {
     ($dialect:ty, $scripts:expr) => {{
         use $crate::at::script::{Packing, Program};
         const ALL: Packing<$dialect> = Packing::pack(&$scripts);
+        const TEXT: [u8; ALL.text.len()] = ALL.text.cut();
         const PROGRAM: &Program<$dialect> = &Program {
             starts: &ALL.starts.cut::<{ ALL.starts.len() }>(),
             steps: &ALL.steps.cut::<{ ALL.steps.len() }>(),
-            text: &ALL.text.cut::<{ ALL.text.len() }>(),
+            text: $crate::at::script::text(&TEXT),
             rules: &ALL.rules.cut::<{ ALL.rules.len() }>(),
             whens: &ALL.whens.cut::<{ ALL.whens.len() }>(),
             infos: &ALL.infos.cut::<{ ALL.infos.len() }>(),
@@ -487,6 +488,16 @@ impl<D> Packing<D> {
     }
 }
 
+/// Templates are ASCII; for compile time.
+#[doc(hidden)]
+#[must_use]
+pub const fn text(ascii: &'static [u8]) -> &'static str {
+    match core::str::from_utf8(ascii) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+}
+
 #[allow(clippy::cast_possible_truncation, reason = "compile time")]
 const fn numbered<T: Copy, const MAX: usize>(
     list: &mut List<Option<T>, MAX>,
@@ -504,7 +515,7 @@ const fn numbered<T: Copy, const MAX: usize>(
 impl<D> Program<D> {
     /// No scripts, for a dialect that is only read.
     pub const EMPTY: Self =
-        Self { starts: &[], steps: &[], text: &[], rules: &[], whens: &[], infos: &[], thens: &[] };
+        Self { starts: &[], steps: &[], text: "", rules: &[], whens: &[], infos: &[], thens: &[] };
 
     /// The step `number` of `script`, unless that is its end.
     pub(crate) fn step(&'static self, script: u8, number: u8) -> Option<Current<D>> {
@@ -535,7 +546,16 @@ impl<D> Copy for Current<D> {}
 
 impl<D> Current<D> {
     pub(crate) fn line(&self) -> &'static [u8] {
-        part(self.program.text, self.step.text, self.step.text_len)
+        part(self.program.text.as_bytes(), self.step.text, self.step.text_len)
+    }
+
+    /// The name of its command.
+    pub(crate) fn name(&self) -> &'static str {
+        let (line, from) = (self.line(), usize::from(self.step.text));
+        let name = name(line);
+        // The name may stand behind its `AT`.
+        let from = if line.starts_with(name) { from } else { from.wrapping_add(2) };
+        self.program.text.get(from..from.wrapping_add(name.len())).unwrap_or_default()
     }
 
     pub(crate) fn within_ms(&self) -> u32 {

@@ -332,7 +332,11 @@ impl<const N: usize> Framer<N> {
         if self.line.is_empty() {
             self.marks = self.mark.may_count(bytes);
         }
-        let found = if self.marks { self.find_mark(bytes) } else { find(bytes, [CR, LF]) };
+        let found = match bytes {
+            [CR | LF, ..] => Some(0),
+            _ if self.marks => self.find_mark(bytes),
+            _ => find(bytes, [CR, LF]),
+        };
         let Some(at) = found else {
             *input = &[];
             self.inside = self.append(bytes);
@@ -364,7 +368,9 @@ impl<const N: usize> Framer<N> {
             self.begin_line();
             return Some(Frame::Overflow(length));
         }
-        self.append(part);
+        if !part.is_empty() {
+            self.append(part);
+        }
         self.taken = true;
         Some(Frame::Line(&self.line))
     }

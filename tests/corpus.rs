@@ -57,7 +57,7 @@ fn arguments_are_read_as_their_authors_meant_them() {
     let mut count = 0;
     for case in cases() {
         let Some(args) = &case.args else { continue };
-        let mut framer = Framer::<256>::new(None, b'>');
+        let mut framer = Framer::<256>::new(&Mark::NONE, b'>');
         let bytes = [case.rx.as_slice(), b"\r\n"].concat();
         let Some(Frame::Line(raw)) = framer.next(&mut bytes.as_slice(), || false) else {
             panic!("{}: no line", case.name)
@@ -281,7 +281,7 @@ fn count_before(line: &[u8]) -> Option<u32> {
 }
 
 impl<const MARK: u8, const PROMPT: u8> Dialect for Peer<MARK, PROMPT> {
-    const MARK: Option<Mark> = Some(Mark { byte: MARK, lines: &[b"+QMTRECV:", b"+URDBLOCK:"] });
+    const MARK: &'static Mark = &Mark { byte: MARK, lines: &[b"+QMTRECV:", b"+URDBLOCK:"] };
     const PROMPT: u8 = PROMPT;
     const DATA_ECHO: bool = false;
     const LONGEST_DATA: u32 = 0;

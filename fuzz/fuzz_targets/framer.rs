@@ -25,7 +25,7 @@ const ANYWHERE: Mark = Mark { byte: b',', lines: &[b""] };
 const IN_SOME: Mark = Mark { byte: b'"', lines: &[b"+M:", b"head"] };
 
 pub fn run(bytes: &[u8]) {
-    for mark in [None, Some(ANYWHERE), Some(IN_SOME)] {
+    for mark in [&Mark::NONE, &ANYWHERE, &IN_SOME] {
         let whole = frames(bytes, mark, usize::MAX);
         for size in [1, 3, 7] {
             assert_eq!(frames(bytes, mark, size), whole, "{mark:?} in reads of {size}");
@@ -35,7 +35,7 @@ pub fn run(bytes: &[u8]) {
 
 /// What is seen in reads of `size`, as the engine reads: by `push` where one
 /// byte is one more of the same.
-fn frames(bytes: &[u8], mark: Option<Mark>, size: usize) -> Vec<Seen> {
+fn frames(bytes: &[u8], mark: &'static Mark, size: usize) -> Vec<Seen> {
     let mut framer = Framer::<LONGEST>::new(mark, b'>');
     let mut seen = Vec::new();
     let mut prompts = false;
@@ -52,8 +52,7 @@ fn frames(bytes: &[u8], mark: Option<Mark>, size: usize) -> Vec<Seen> {
         let mut input = read;
         while let Some(frame) = framer.next(&mut input, || prompts) {
             if let Frame::Marked(line) | Frame::Clipped(line) = frame {
-                let lines = mark.expect("nothing is marked without").lines;
-                assert!(lines.iter().any(|begin| line.starts_with(begin)));
+                assert!(mark.lines.iter().any(|begin| line.starts_with(begin)));
             }
             let counted = match frame {
                 Frame::Line(line) | Frame::Marked(line) | Frame::Clipped(line) => count(line, mark),
@@ -105,7 +104,7 @@ fn more_data(seen: &mut [Seen], more: &[u8]) {
 }
 
 /// `…5` and `…5,` announce five bytes.
-fn count(line: &[u8], mark: Option<Mark>) -> Option<u32> {
-    let line = mark.and_then(|mark| line.strip_suffix(&[mark.byte])).unwrap_or(line);
+fn count(line: &[u8], mark: &Mark) -> Option<u32> {
+    let line = line.strip_suffix(&[mark.byte]).unwrap_or(line);
     line.last().filter(|byte| byte.is_ascii_digit()).map(|byte| u32::from(byte - b'0'))
 }

@@ -302,7 +302,7 @@ pub fn result_row<D: Dialect>(name: &[u8]) -> Option<&'static ResultRow> {
 /// A vendor's AT language.
 pub trait Dialect: Sized + 'static {
     /// A byte after which raw data may begin inside a line.
-    const MARK: Option<Mark>;
+    const MARK: &'static Mark;
     /// What ends a command line: at most three bytes.
     const TERMINATOR: &'static [u8] = b"\r";
     /// The byte that asks for data at the start of a line.

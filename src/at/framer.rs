@@ -53,6 +53,9 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// Counts nowhere.
+    pub const NONE: Self = Self { byte: CR, lines: &[] };
+
     /// Whether it counts in a line that begins with `line` and goes on with
     /// `part`.
     fn counts(&self, line: &[u8], part: &[u8]) -> bool {
@@ -62,12 +65,16 @@ impl Mark {
         })
     }
 
-    /// Whether it may count in a line of which `bytes` are the first.
+    /// Whether it may count in a line of which `bytes` are the first, as far as
+    /// that is worth finding out before a mark is found.
     #[inline]
     fn may_count(&self, bytes: &[u8]) -> bool {
+        if !WIDE {
+            return !self.lines.is_empty();
+        }
         self.lines.iter().any(|begin| {
             // A few bytes at once tell most lines apart.
-            !(WIDE && (differ::<8>(begin, bytes) || differ::<4>(begin, bytes)))
+            !(differ::<8>(begin, bytes) || differ::<4>(begin, bytes))
                 && begin.iter().zip(bytes).all(|(a, b)| a == b)
         })
     }
@@ -108,7 +115,7 @@ pub struct Framer<const N: usize> {
     /// A blank here belongs to the prompt.
     after_prompt: bool,
     prompt: u8,
-    mark: Mark,
+    mark: &'static Mark,
     /// The mark may count in this line.
     marks: bool,
 }
@@ -124,10 +131,10 @@ impl<const N: usize> fmt::Debug for Framer<N> {
 }
 
 impl<const N: usize> Framer<N> {
-    /// A framer that stops at `mark` within lines, if one is given, and where
-    /// it is awaited at the byte `prompt` before one.
+    /// A framer that stops at `mark` within lines, and at the byte `prompt`
+    /// before one where it is awaited.
     #[must_use]
-    pub const fn new(mark: Option<Mark>, prompt: u8) -> Self {
+    pub const fn new(mark: &'static Mark, prompt: u8) -> Self {
         Self {
             line: Vec::new(),
             state: State::Line,
@@ -137,12 +144,8 @@ impl<const N: usize> Framer<N> {
             clipped: 0,
             after_prompt: false,
             prompt,
-            // Without lines it counts nowhere.
-            mark: match mark {
-                Some(mark) => mark,
-                None => Mark { byte: CR, lines: &[] },
-            },
-            marks: mark.is_some(),
+            mark,
+            marks: !mark.lines.is_empty(),
         }
     }
 
@@ -333,7 +336,7 @@ impl<const N: usize> Framer<N> {
             self.marks = self.mark.may_count(bytes);
         }
         let found = match bytes {
-            [CR | LF, ..] => Some(0),
+            [CR | LF, ..] if WIDE => Some(0),
             _ if self.marks => self.find_mark(bytes),
             _ => find(bytes, [CR, LF]),
         };
@@ -485,7 +488,7 @@ mod tests {
     /// joined. A line `D<n>` announces n bytes after its end, `I<n>"` at its
     /// mark, and the prompt is awaited throughout.
     fn frames(bytes: &[u8], sizes: &[usize]) -> Vec<(char, Vec<u8>)> {
-        let mut framer = Framer::<16>::new(Some(Mark { byte: b'"', lines: &[b"I"] }), b'>');
+        let mut framer = Framer::<16>::new(&Mark { byte: b'"', lines: &[b"I"] }, b'>');
         let mut said: Vec<(char, Vec<u8>)> = Vec::new();
         let mut rest = bytes;
         for size in sizes.iter().cycle() {
@@ -565,7 +568,7 @@ mod tests {
 
     #[test]
     fn a_prompt_that_is_not_awaited_is_text() {
-        let mut framer = Framer::<16>::new(None, b'>');
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         let mut input: &[u8] = b">\r\n";
         assert_eq!(framer.next(&mut input, || false), Some(Frame::Line(b">")));
     }

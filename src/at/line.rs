@@ -11,7 +11,7 @@ use nom::{
     character::complete::char,
 };
 
-use super::scan::find;
+use super::{WIDE, scan::find};
 
 /// Why a command ended without success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,9 @@ pub struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// The next field as an unsigned number; `None` if it is none.
     pub fn unsigned(&mut self) -> Option<u32> {
+        if !WIDE {
+            return self.next()?.unsigned();
+        }
         let mut rest = skip_blanks(self.rest?);
         let mut number = Some(0_u32);
         let mut digits = 0_usize;

@@ -470,7 +470,7 @@ fn mixed(at: usize, text: &[u8]) -> u32 {
 }
 
 impl Dialect for Luat {
-    const MARK: Option<Mark> = Some(lines::MARK);
+    const MARK: &'static Mark = &lines::MARK;
     /// If a command that prompts ends in CR only, an LF as the first byte of
     /// its data is taken for part of the command (manual, CIPSEND).
     const TERMINATOR: &'static [u8] = b"\r\n";

@@ -454,7 +454,7 @@ fn narrow(number: u32) -> u16 {
 }
 
 impl Dialect for Simcom {
-    const MARK: Option<Mark> = Some(lines::MARK);
+    const MARK: &'static Mark = &lines::MARK;
     const DATA_ECHO: bool = true;
     const LONGEST_DATA: u32 = 10_240;
     const URCS: &'static [UrcRow] = lines::URCS;

@@ -141,6 +141,7 @@ fn write_the_seeds() {
         &[&[b'x'; 40][..], b"\r\n", &[b'y'; 30], b",", &[b'y'; 30], b",3,abc\r\n"].concat(),
     );
     write("framer", "noise", b"\0\0OK\r\nx1,2,3\r\n\0");
+    write("framer", "mark-first", b"\0,3,abc\r\n");
     for (name, payload) in
         [("plain", "21.5"), ("json", "{\"a\":\r\n\"\\\"}"), ("ends", "\\\\\"\"\r\r\n\n\\2")]
     {

@@ -54,7 +54,7 @@ pub struct Mark {
 
 impl Mark {
     /// Counts nowhere.
-    pub const NONE: Self = Self { byte: CR, lines: &[] };
+    pub const NONE: Self = Self { byte: 0, lines: &[] };
 
     /// Whether it counts in a line that begins with `line` and goes on with
     /// `part`.
@@ -255,8 +255,11 @@ impl<const N: usize> Framer<N> {
     /// may be more than that.
     #[inline]
     pub fn push(&mut self, byte: u8) -> bool {
+        if byte == self.mark.byte {
+            return false;
+        }
         if self.inside {
-            return byte > CR && byte != self.mark.byte && self.line.push(byte).is_ok();
+            return byte > CR && self.line.push(byte).is_ok();
         }
         let between = matches!(self.state, State::Line) && (self.taken || self.line.is_empty());
         if !between || !(byte > b' ' && byte != self.prompt || byte == CR || byte == LF) {

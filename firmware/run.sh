@@ -3,8 +3,10 @@
 # to an emulated modem of the vendor in front of a mosquitto. Whoever subscribes
 # there must see so many counters (1) go up without a gap, and an answer to each
 # message, the longest of 256 bytes with a topic of 64. Without a vendor the
-# image only has to end. Prints what it says on its console, at last how much
-# stack it used. HAYES is the command that emulates, built unless given.
+# image only has to end. Prints what it logs (src/logs.rs) and says on its
+# console, at last how much stack it used. HAYES is the command that emulates,
+# built unless given; QEMU may have options for the emulator of the board, and
+# FRAMES the name of a file for what the image logs by defmt.
 set -euo pipefail
 image=$1 vendor=${2-} counters=${3-1}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,10 +36,11 @@ wait_for() {
 
 # start_qemu SERIAL: the image, its modem port joined to that.
 start_qemu() {
-    qemu-system-arm -machine lm3s6965evb -kernel "$image" -display none -monitor none \
+    # shellcheck disable=SC2086
+    qemu-system-arm -machine lm3s6965evb -kernel "$image" -display none -monitor none ${QEMU-} \
         -semihosting-config enable=on,target=native \
         -chardev "file,id=console,path=$scratch/console" -serial chardev:console \
-        -serial "$1" </dev/null 2>"$scratch/qemu" &
+        -serial "$1" </dev/null >"${FRAMES:-/dev/null}" 2>"$scratch/qemu" &
     qemu=$!
     pids+=("$qemu")
 }
@@ -45,7 +48,7 @@ start_qemu() {
 end() {
     timeout $patience tail --pid="$qemu" -f /dev/null || fail 'does not stop'
     wait "$qemu" || fail "$(cat "$scratch/qemu")"
-    cat "$scratch/console"
+    cat "$scratch/qemu" "$scratch/console"
 }
 
 if [ -z "$vendor" ]; then

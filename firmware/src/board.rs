@@ -30,6 +30,8 @@ use crate::app::decimal;
 
 /// Switches the modem's port and the clock on; call it once.
 pub fn start() -> (Rx, Tx, Clock) {
+    #[cfg(any(feature = "defmt", feature = "log"))]
+    crate::logs::start();
     MODEM.listen(Uart::RX, true);
     // SAFETY: nothing else uses the core's peripherals, and no critical
     // section is open that the interrupt could break.

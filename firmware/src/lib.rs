@@ -4,7 +4,7 @@
 //! [`board`] is what a HAL is elsewhere, [`app`] the application that all
 //! images have in common; each image in `src/bin` adds a driver and what runs
 //! its future. `run.sh` joins one to an emulated modem and a broker, `size.sh`
-//! weighs them all.
+//! weighs them all, `logs.sh` shows what one logs.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -12,3 +12,5 @@
 
 pub mod app;
 pub mod board;
+#[cfg(any(feature = "defmt", feature = "log"))]
+mod logs;

@@ -17,7 +17,7 @@ use crate::{
     mqtt::{
         Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Feature, Field,
         FieldError, Granted, Limits, LinkState, Network, Problem, Publish, QoS, Session, Status,
-        Subscription, TopicFilter,
+        Subscription, TopicFilter, Utf8,
     },
 };
 
@@ -229,51 +229,10 @@ fn check_publish(publish: &Publish<'_>, able: Capabilities, limits: &Limits) -> 
     if publish.payload.is_empty() {
         able.require(Capabilities::EMPTY_PAYLOAD, Feature::EmptyPayload)?;
     }
-    if !is_utf8(publish.payload) {
+    if !Utf8::is(publish.payload) {
         able.require(Capabilities::BINARY_PAYLOAD, Feature::BinaryPayload)?;
     }
     Ok(())
-}
-
-/// Whether `bytes` are UTF-8. What core has for it is fast, and too large for a
-/// microcontroller.
-fn is_utf8(bytes: &[u8]) -> bool {
-    if cfg!(target_pointer_width = "64") {
-        core::str::from_utf8(bytes).is_ok()
-    } else {
-        is_utf8_by_bytes(bytes)
-    }
-}
-
-/// By table 3-7 of the Unicode Standard.
-fn is_utf8_by_bytes(bytes: &[u8]) -> bool {
-    // How many more bytes the character has, and what the next one may be.
-    let (mut more, mut least, mut most) = (0_u8, 0x80, 0xbf);
-    for byte in bytes {
-        if more > 0 {
-            if !(least..=most).contains(byte) {
-                return false;
-            }
-            (more, least, most) = (more.wrapping_sub(1), 0x80, 0xbf);
-            continue;
-        }
-        match *byte {
-            0x00..=0x7f => {}
-            0xc2..=0xdf => more = 1,
-            0xe0..=0xef => more = 2,
-            0xf0..=0xf4 => more = 3,
-            _ => return false,
-        }
-        // Neither longer than need be, nor a surrogate, nor above the end.
-        match *byte {
-            0xe0 => least = 0xa0,
-            0xed => most = 0x9f,
-            0xf0 => least = 0x90,
-            0xf4 => most = 0x8f,
-            _ => {}
-        }
-    }
-    more == 0
 }
 
 fn check_qos(qos: QoS, able: Capabilities) -> Result<(), Error> {
@@ -464,25 +423,5 @@ impl<M: Machine + ?Sized> Machine for &mut M {
 
     fn closed(&mut self) {
         M::closed(self);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        /// Few values, so that most of them begin or go on with a character.
-        #[test]
-        fn text_is_told_from_other_bytes_as_core_does(
-            bytes in proptest::collection::vec(
-                proptest::sample::select(&b"a\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xc1\xc2\xdf\xe0\xe1\xec\xed\xee\xef\xf0\xf1\xf3\xf4\xf5\xff"[..]),
-                0..6,
-            ),
-        ) {
-            prop_assert_eq!(is_utf8_by_bytes(&bytes), core::str::from_utf8(&bytes).is_ok());
-        }
     }
 }

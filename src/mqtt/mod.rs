@@ -12,6 +12,7 @@ mod options;
 mod status;
 mod text;
 mod topic;
+mod utf8;
 
 pub use error::{Cause, Code, Error, Feature, Field, FieldError, Problem, Refusal};
 pub use message::{Assurance, Delivery, Dropped, Event, Loss, Message, Publish, QoS};
@@ -21,6 +22,7 @@ pub use status::{
 };
 pub use text::Text;
 pub use topic::{ClientId, Subscription, Topic, TopicFilter};
+pub use utf8::Utf8;
 
 /// Refuses text that could leave its field on some wire: control bytes
 /// (CR, LF, NUL, Ctrl-Z and ESC among them), DEL and the double quote.

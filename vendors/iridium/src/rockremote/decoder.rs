@@ -2,6 +2,8 @@
 //! byte looked at once and none kept but those of the small packets: a
 //! PUBLISH of any size passes through in parts. Knows no session.
 
+use hayes::mqtt::Utf8;
+
 /// How a broker broke the protocol. The connection cannot be used after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -163,7 +165,7 @@ impl Decoder {
                     let Some(part) = take(input, self.topic_left.into()) else { return Ok(None) };
                     self.use_up(part);
                     self.topic_left = self.topic_left.saturating_sub(length(part) as u16);
-                    self.utf8.check(part, self.topic_left == 0)?;
+                    check_topic(&mut self.utf8, part, self.topic_left == 0)?;
                     return Ok(Some(Part::Topic(part)));
                 }
                 Stage::Topic => {
@@ -315,48 +317,11 @@ fn length(part: &[u8]) -> u32 {
     u32::try_from(part.len()).unwrap_or(u32::MAX)
 }
 
-/// Checks a topic as it comes in: UTF-8 (Unicode, table 3-7), no NUL, no
-/// wildcard.
-#[derive(Clone, Copy, Debug)]
-struct Utf8 {
-    /// So many bytes of the character are still to come.
-    left: u8,
-    /// Between these the next one must lie.
-    low: u8,
-    high: u8,
-}
-
-impl Utf8 {
-    const fn new() -> Self {
-        Self { left: 0, low: 0x80, high: 0xbf }
-    }
-
-    fn check(&mut self, part: &[u8], last: bool) -> Result<(), Violation> {
-        let whole = part.iter().all(|byte| self.byte(*byte));
-        if whole && !(last && self.left > 0) { Ok(()) } else { Err(Violation::Topic) }
-    }
-
-    fn byte(&mut self, byte: u8) -> bool {
-        if self.left > 0 {
-            let fits = (self.low..=self.high).contains(&byte);
-            *self = Self { left: self.left.saturating_sub(1), ..Self::new() };
-            return fits;
-        }
-        let (left, low, high) = match byte {
-            0 | b'+' | b'#' => return false,
-            1..=0x7f => (0, 0x80, 0xbf),
-            0xc2..=0xdf => (1, 0x80, 0xbf),
-            0xe0 => (2, 0xa0, 0xbf),
-            0xed => (2, 0x80, 0x9f),
-            0xe1..=0xef => (2, 0x80, 0xbf),
-            0xf0 => (3, 0x90, 0xbf),
-            0xf1..=0xf3 => (3, 0x80, 0xbf),
-            0xf4 => (3, 0x80, 0x8f),
-            _ => return false,
-        };
-        *self = Self { left, low, high };
-        true
-    }
+/// Checks a part of a topic as it comes in: UTF-8, no NUL, no wildcard.
+fn check_topic(utf8: &mut Utf8, part: &[u8], last: bool) -> Result<(), Violation> {
+    let fits = |byte: &u8| !matches!(*byte, 0 | b'+' | b'#') && utf8.take(*byte);
+    let whole = part.iter().all(fits) && (!last || utf8.may_end());
+    if whole { Ok(()) } else { Err(Violation::Topic) }
 }
 
 #[cfg(test)]

@@ -245,7 +245,10 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
             Ping::Off => None,
             Ping::At(at) | Ping::Due(at) | Ping::Awaited(at) => Some(at),
         };
-        [run, ping].into_iter().flatten().min()
+        match (run, ping) {
+            (Some(run), Some(ping)) => Some(run.min(ping)),
+            _ => run.or(ping),
+        }
     }
 
     fn outcome(&mut self) -> Option<Result<(), Error>> {
@@ -326,7 +329,7 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
 
 impl<const INBOX: usize> Talk<INBOX> {
     fn is_connected(&self) -> bool {
-        self.link == LinkState::Connected
+        matches!(self.link, LinkState::Connected)
     }
 
     /// Nothing that comes in matters: there is no connection.
@@ -411,13 +414,29 @@ impl<const INBOX: usize> Talk<INBOX> {
     /// that is still unfinished.
     fn identify(&mut self, run: &mut Run, repeat: bool) {
         let like = |one: &Unfinished| (one.qos, one.digest) == (run.qos, run.digest);
-        let earlier = self.unfinished.iter().rposition(like).filter(|_| repeat);
-        if let Some(earlier) = earlier.map(|at| self.unfinished.remove(at)) {
+        let earlier = self.unfinished.iter().rfind(|one| repeat && like(one)).copied();
+        if let Some(earlier) = earlier {
+            self.forget(earlier.id);
             run.id = earlier.id;
             run.dup = true;
             run.stage = earlier.stage;
         } else {
             run.id = self.new_id();
+        }
+    }
+
+    /// A publish need not be remembered any more.
+    fn forget(&mut self, id: u16) {
+        self.remember(&|one| one.id != id);
+    }
+
+    /// Keeps these publishes only, in their order. heapless would bring core's
+    /// move of overlapping memory along, 0.7 kB.
+    fn remember(&mut self, these: &dyn Fn(&Unfinished) -> bool) {
+        for one in &core::mem::take(&mut self.unfinished) {
+            if these(one) {
+                let _ = self.unfinished.push(*one);
+            }
         }
     }
 
@@ -439,8 +458,10 @@ impl<const INBOX: usize> Talk<INBOX> {
             return begun;
         }
         if self.unfinished.is_full() {
-            let done = self.unfinished.iter().position(|one| one.stage == Stage::Done);
-            self.unfinished.remove(done.unwrap_or(0));
+            let done = self.unfinished.iter().find(|one| one.stage == Stage::Done);
+            if let Some(one) = done.or(self.unfinished.first()).copied() {
+                self.forget(one.id);
+            }
         }
         let Run { id, qos, digest, stage, .. } = run;
         let _ = self.unfinished.push(Unfinished { id, qos, digest, stage });
@@ -643,7 +664,9 @@ impl<const INBOX: usize> Talk<INBOX> {
     // ---- in -----------------------------------------------------------------
 
     fn take(&mut self, part: Part<'_>, now: Instant) -> Result<(), Violation> {
-        if self.link == LinkState::Connecting && !matches!(part, Part::Packet(kind::CONNACK, _)) {
+        if matches!(self.link, LinkState::Connecting)
+            && !matches!(part, Part::Packet(kind::CONNACK, _))
+        {
             return Err(Violation::Order);
         }
         match part {
@@ -806,7 +829,7 @@ impl<const INBOX: usize> Talk<INBOX> {
         }
         self.session = if present { Session::Resumed } else { Session::New };
         if !present {
-            self.unfinished.retain(|one| one.stage == Stage::Done);
+            self.remember(&|one| one.stage == Stage::Done);
             self.taken = Ids::NONE;
         }
         self.link = LinkState::Connected;

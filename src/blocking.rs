@@ -219,7 +219,7 @@ where
         kind: FileKind,
         content: Credential<'_>,
     ) -> Result<(), ClientError<T::Error>> {
-        self.run(&Operation::Store(File { kind, content }))
+        self.run(&Operation::Store(&File { kind, content }))
     }
 
     /// Waits for the next event and lends it until the next call.

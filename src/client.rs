@@ -18,8 +18,8 @@ use core::{
     fmt,
     future::{Future, pending, poll_fn},
     mem,
-    pin::pin,
-    task::Poll,
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
 
 use embedded_io_async::{Read, Write};
@@ -234,7 +234,7 @@ where
         kind: FileKind,
         content: Credential<'_>,
     ) -> Result<(), ClientError<R::Error>> {
-        self.run(Some(Operation::Store(File { kind, content }))).await
+        self.run(Some(Operation::Store(&File { kind, content }))).await
     }
 
     /// Deletes a file from the modem.
@@ -264,8 +264,8 @@ where
             }
             loop {
                 let arrived = {
-                    let mut read = pin!(self.reader.read(&mut self.buffer));
-                    let mut arrived = None;
+                    let read = pin!(self.reader.read(&mut self.buffer));
+                    let mut read = Reading { future: read, arrived: None };
                     loop {
                         let now = self.clock.now();
                         let (due, writes, until) =
@@ -294,19 +294,12 @@ where
                                 }
                             });
                             let mut late = pin!(until.map(|at| self.clock.wait_until(at)));
-                            let (mut read, arrived) = (read.as_mut(), &mut arrived);
+                            let read = &mut read;
                             poll_fn(move |cx| {
                                 if let Poll::Ready(done) = done.as_mut().poll(cx) {
                                     return Poll::Ready(Some(done));
                                 }
-                                // The read goes on meanwhile: it is not dropped
-                                // because something was written.
-                                if arrived.is_none() {
-                                    if let Poll::Ready(bytes) = read.as_mut().poll(cx) {
-                                        *arrived = Some(bytes);
-                                    }
-                                }
-                                if listens && arrived.is_some() {
+                                if read.poll(cx) && listens {
                                     return Poll::Ready(None);
                                 }
                                 match late.as_mut().as_pin_mut() {
@@ -317,8 +310,8 @@ where
                             .await
                         };
                         match lease.went(done, writes) {
-                            Ok(true) if arrived.is_none() => {}
-                            Ok(_) => break arrived,
+                            Ok(true) if read.arrived.is_none() => {}
+                            Ok(_) => break read.arrived,
                             Err(error) => return lease.end(Err(error)),
                         }
                     }
@@ -333,6 +326,25 @@ where
 
 /// How long the transport may refuse to take bytes, in milliseconds.
 pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
+
+/// A read that goes on while other things are waited for, so that it is not
+/// dropped for their sake.
+struct Reading<'a, F: Future> {
+    future: Pin<&'a mut F>,
+    arrived: Option<F::Output>,
+}
+
+impl<F: Future> Reading<'_, F> {
+    /// Whether something has arrived.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.arrived.is_none() {
+            if let Poll::Ready(arrived) = self.future.as_mut().poll(cx) {
+                self.arrived = Some(arrived);
+            }
+        }
+        self.arrived.is_some()
+    }
+}
 
 /// The machine, lent to a call. If that is dropped meanwhile, it is told so.
 struct Lease<'a, M: Machine> {

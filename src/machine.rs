@@ -40,7 +40,7 @@ pub enum Operation<'a> {
     /// Ask how the modem is doing.
     Status,
     /// Store a certificate or a key on the modem, if it is not there already.
-    Store(File<'a>),
+    Store(&'a File<'a>),
     /// Delete a file from the modem.
     Delete(&'a str),
 }

@@ -592,7 +592,7 @@ impl<L: raw::RawMutex, C: Clock, M: Machine> Client<'_, L, C, M> {
     /// # Errors
     /// As [`Client::store`](crate::Client::store).
     pub async fn store(&self, kind: FileKind, content: Credential<'_>) -> Result<(), Failure> {
-        self.run(&Operation::Store(File { kind, content })).await
+        self.run(&Operation::Store(&File { kind, content })).await
     }
 
     /// Deletes a file from the modem.

@@ -167,7 +167,7 @@ impl Slot {
             FileName => run(&Operation::Delete(text)),
             FileContent => {
                 let content = Credential::Pem(value);
-                run(&Operation::Store(File { kind: FileKind::Ca, content }))
+                run(&Operation::Store(&File { kind: FileKind::Ca, content }))
             }
         }
     }

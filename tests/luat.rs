@@ -364,7 +364,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
                 [(FileKind::Ca, &pem[..]), (FileKind::Cert, b"B\n"), (FileKind::Key, b"C\n")]
             {
                 let file = File { kind, content: Credential::Pem(content) };
-                rig.run(&Operation::Store(file))
+                rig.run(&Operation::Store(&file))
                     .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
             }
         }
@@ -386,7 +386,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
     }
     let mut rig = Luat::new(odd(Family::Air780e, &[Quirk::NoCacert]));
     let file = File { kind: FileKind::Ca, content: Credential::Pem(&pem) };
-    rig.run(&Operation::Store(file)).unwrap();
+    rig.run(&Operation::Store(&file)).unwrap();
     let result = rig.run(&Operation::Connect(&options));
     assert_eq!(result, Err(Error::Unsupported(Feature::Setting("cacert"))));
     assert!(rig.broker.connects().is_empty());
@@ -636,7 +636,7 @@ fn a_file_longer_than_one_write_takes_is_appended_in_pieces() {
     let file = File { kind: FileKind::Ca, content: Credential::Pem(&pem) };
     let mut rig = Luat::new(config(Family::Air780e));
     for _ in 0..2 {
-        rig.run(&Operation::Store(file)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+        rig.run(&Operation::Store(&file)).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
     }
     let host = sent(&rig);
     let writes: Vec<_> = host.split("AT+FSWRITE=").skip(1).collect();

@@ -98,13 +98,14 @@ where
     rig.chunk = 1;
     let (network, plain, secure) = (network(), options(false), options(true));
     let publish = Publish::new("up/t", b"payload").unwrap();
-    let store = |kind, content| Operation::Store(File { kind, content });
+    let [ca, cert, key] = [(FileKind::Ca, CA), (FileKind::Cert, CERT), (FileKind::Key, key())]
+        .map(|(kind, content)| File { kind, content });
     for operation in [
         Operation::BringUp(&network),
         Operation::Status,
-        store(FileKind::Ca, CA),
-        store(FileKind::Cert, CERT),
-        store(FileKind::Key, key()),
+        Operation::Store(&ca),
+        Operation::Store(&cert),
+        Operation::Store(&key),
         Operation::Connect(&plain),
         Operation::Publish(&publish),
         Operation::Disconnect,

@@ -502,7 +502,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
                 [(FileKind::Ca, &pem[..]), (FileKind::Cert, b"B"), (FileKind::Key, b"C")]
             {
                 let file = File { kind, content: Credential::Pem(content) };
-                rig.run(&Operation::Store(file))
+                rig.run(&Operation::Store(&file))
                     .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
             }
         }
@@ -512,7 +512,7 @@ fn certificates_are_stored_once_and_every_setting_is_checked() {
             (FileKind::Cert, &b"-----BEGIN CERTIFICATE-----\nB\n"[..]),
             (FileKind::Key, b"-----BEGIN PRIVATE KEY-----\nC\n"),
         ] {
-            rig.run(&Operation::Store(File { kind, content: Credential::Pem(content) })).unwrap();
+            rig.run(&Operation::Store(&File { kind, content: Credential::Pem(content) })).unwrap();
         }
         rig.run(&Operation::Connect(&options))
             .unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
@@ -588,9 +588,9 @@ fn a_certificate_whose_upload_was_cut_short_is_stored_again() {
         |rig: &Simcom| String::from_utf8_lossy(&rig.host).matches("AT+CCERTDOWN=").count();
     // The future is dropped inside the upload.
     let mut rig = connected(Family::A76xx);
-    rig.run_and_drop(&Operation::Store(file), |rig| rig.host.ends_with(b",500\r"));
-    rig.run(&Operation::Store(file)).unwrap();
-    rig.run(&Operation::Store(file)).unwrap();
+    rig.run_and_drop(&Operation::Store(&file), |rig| rig.host.ends_with(b",500\r"));
+    rig.run(&Operation::Store(&file)).unwrap();
+    rig.run(&Operation::Store(&file)).unwrap();
     assert_eq!(uploads(&rig), 2, "{}", rig.transcript());
 
     // The host restarts inside the upload.
@@ -601,8 +601,8 @@ fn a_certificate_whose_upload_was_cut_short_is_stored_again() {
     rig.modem.receive(rig.now, format!("AT+CCERTDOWN=\"{name}\",500\r").as_bytes());
     rig.modem.transmit(rig.now);
     rig.driver = hayes_simcom::machine(Settings::new());
-    rig.run(&Operation::Store(file)).unwrap();
-    rig.run(&Operation::Store(file)).unwrap();
+    rig.run(&Operation::Store(&file)).unwrap();
+    rig.run(&Operation::Store(&file)).unwrap();
     assert_eq!(uploads(&rig), 1);
 }
 

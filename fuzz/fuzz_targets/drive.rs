@@ -35,6 +35,7 @@ fn drive(mut modem: impl Machine, bytes: &[u8]) {
     let again = publish.qos(QoS::ExactlyOnce).repeat();
     let filters = ["a/#", "b"].map(|filter| Subscription::new(filter, QoS::ExactlyOnce).unwrap());
     let unfilters = [filters[0].filter];
+    let file = File { kind: FileKind::Key, content: key };
     let operations = [
         Operation::BringUp(&network),
         Operation::Connect(&plain),
@@ -44,7 +45,7 @@ fn drive(mut modem: impl Machine, bytes: &[u8]) {
         Operation::Subscribe(&filters),
         Operation::Unsubscribe(&unfilters),
         Operation::Status,
-        Operation::Store(File { kind: FileKind::Key, content: key }),
+        Operation::Store(&file),
         Operation::Disconnect,
     ];
     let mut now = 0_u64;

@@ -64,6 +64,12 @@ impl Moment {
     }
 }
 
+/// Enough of a time to tell how far it is from another, days apart at most.
+#[allow(clippy::cast_possible_truncation, reason = "that is what is meant")]
+const fn low(at: Instant) -> u32 {
+    at.as_millis() as u32
+}
+
 /// What is going on between the engine and the modem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -263,7 +269,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Engine<D, LINE, INBOX> {
     /// How many lines were too long for the line buffer.
     #[must_use]
     pub const fn overflows(&self) -> u32 {
-        self.control.overflows
+        self.control.overflows as u32
     }
 
     /// When a result in words that has no line end, though it is all there,
@@ -326,7 +332,7 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
 
     #[inline]
     fn receive(&mut self, bytes: &[u8], now: Instant) {
-        self.control.last_byte = now;
+        self.control.last_byte = low(now);
         match bytes {
             [byte] if WIDE && self.framer.push(*byte) => {}
             data if WIDE && self.framer.push_data(data.len()) => self.control.data(data),
@@ -458,8 +464,9 @@ struct Control<D: Dialect, const INBOX: usize> {
     /// The time as last told, and what it is here.
     told: Instant,
     now: Moment,
-    last_byte: Instant,
-    overflows: u32,
+    /// The [`low`] part of when the last byte came.
+    last_byte: u32,
+    overflows: u16,
     report_urcs: bool,
 }
 
@@ -486,7 +493,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             booting: Instant::from_millis(0),
             told: Instant::from_millis(0),
             now: Moment(0),
-            last_byte: Instant::from_millis(0),
+            last_byte: 0,
             overflows: 0,
             report_urcs: false,
         }
@@ -504,10 +511,8 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     /// When the last byte came.
-    #[allow(clippy::cast_possible_truncation, reason = "a difference of days at most")]
     fn heard(&self) -> Moment {
-        let since = self.last_byte.as_millis().wrapping_sub(self.told.as_millis());
-        self.now.after_millis(since as u32)
+        self.now.after_millis(self.last_byte.wrapping_sub(low(self.told)))
     }
 
     /// A point that lies ahead, or the present.

@@ -1,12 +1,12 @@
-//! What the pumps log, with the feature `log`, the feature `defmt`, or both.
-//! With neither, nothing of it is compiled.
+//! What the pumps and the engine log, with the feature `log`, the feature
+//! `defmt`, or both. With neither, nothing of it is compiled.
 //!
-//! Operations are named and never shown: no option, topic or payload gets
-//! here, so no secret does.
+//! Operations and commands are named and never shown: no option, field, topic
+//! or payload gets here, so no secret does.
 
 #![allow(unused_variables, unused_macros, reason = "nothing is logged without a feature")]
 
-use crate::{client::ClientError, machine::Verb, mqtt::Event};
+use crate::{at::script::Answer, client::ClientError, machine::Verb, mqtt::Event};
 
 /// In one place, so that every line goes to both.
 macro_rules! say {
@@ -33,6 +33,21 @@ pub(crate) fn outcome<T, E>(verb: Verb, outcome: &Result<T, ClientError<E>>) {
         Err(ClientError::Transport(_)) => say!(warn, "{}: the transport failed", verb.name()),
         Err(ClientError::Closed) => say!(warn, "{}: the transport was closed", verb.name()),
     }
+}
+
+/// The command of this name has its answer, or has waited for it long enough.
+#[inline]
+pub(crate) fn answered(command: &[u8], answer: Answer) {
+    match answer {
+        Answer::Ok => say!(trace, "{}: OK", text(command)),
+        Answer::Failed(code) => say!(debug, "{}: {}", text(command), code),
+        Answer::Silence => say!(debug, "{}: no answer", text(command)),
+    }
+}
+
+#[cfg(any(feature = "log", feature = "defmt"))]
+fn text(command: &[u8]) -> &str {
+    core::str::from_utf8(command).unwrap_or_default()
 }
 
 /// An event is taken.

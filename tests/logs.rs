@@ -77,6 +77,7 @@ async fn operations_and_losses_are_logged_and_secrets_are_not() {
         "DEBUG bring-up: done",
         "DEBUG store: done",
         "DEBUG connect",
+        "TRACE +CMQTTCONNECT: OK",
         "DEBUG connect: done",
         "DEBUG publish: done",
         "WARN network lost",

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     clock::Instant,
+    fmt,
     inbox::Inbox,
     machine::{Machine, Operation, Verb},
     mqtt::{
@@ -1158,6 +1159,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
     }
 
     fn answered(&mut self, answer: Answer) {
+        fmt::answered(self.exchange.name, answer);
         if self.exchange.prompted && self.exchange.outcome.is_some() {
             self.open_data = false;
         }

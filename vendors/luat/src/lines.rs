@@ -175,44 +175,55 @@ pub(crate) fn final_result(line: &[u8]) -> Option<Final<'_>> {
     }
 }
 
-/// The result of a command, which comes without its name (M163; seen).
+const OPENING: &[&str] = &["+MIPSTART", "+SSLMIPSTART", "+CIPSTART"];
+const PUBLISHING: &[&str] = &["+MPUB", "+MPUBEX"];
+pub(crate) const REGISTRATION: &[&str] = &["+CREG", "+CGREG", "+CEREG"];
+
+/// The results that come without a name (M163; seen): of which commands, the
+/// word, and its code.
+const WORDS: &[(&[&str], &str, i32)] = &[
+    (PUBLISHING, "PUBACK", 0),
+    (PUBLISHING, "PUBCOMP", 0),
+    (&["+MSUB"], "SUBACK", 0),
+    (&["+MUNSUB"], "UNSUBACK", 0),
+    (OPENING, "CONNECT OK", 0),
+    (OPENING, "ALREADY CONNECT", ALREADY),
+    (OPENING, "CONNECT FAIL", FAILED),
+    (&["+MCONNECT"], "CONNACK OK", 0),
+    (&["+CPOWD"], "NORMAL POWER DOWN", 0),
+];
+
+pub(crate) fn is_one(name: &[u8], names: &[&str]) -> bool {
+    names.iter().any(|one| one.as_bytes() == name)
+}
+
+/// The result of a command, which comes without its name.
 pub(crate) fn result_word(command: &[u8], line: &[u8]) -> Option<i32> {
-    // CIPMUX=1: `7,CONNECT OK` (M163).
     let word = match line {
+        [b'+', ..] => {
+            let result = line.starts_with(b"+HTTPACTION:") && is_one(command, &["+HTTPACTION"]);
+            return result.then_some(0);
+        }
+        // CIPMUX=1: `7,CONNECT OK` (M163).
         [b'0'..=b'9', b',', word @ ..] => word,
         _ => line,
     };
-    match (command, word) {
-        (b"+MIPSTART" | b"+SSLMIPSTART" | b"+CIPSTART", _) => match word {
-            b"CONNECT OK" => Some(0),
-            b"ALREADY CONNECT" => Some(ALREADY),
-            b"CONNECT FAIL" => Some(FAILED),
-            _ => None,
-        },
-        (b"+MCONNECT", b"CONNACK OK")
-        | (b"+MSUB", b"SUBACK")
-        | (b"+MUNSUB", b"UNSUBACK")
-        | (b"+MPUB" | b"+MPUBEX", b"PUBACK" | b"PUBCOMP") => Some(0),
-        (b"+CPOWD", b"NORMAL POWER DOWN") => Some(0),
-        (b"+HTTPACTION", _) if line.starts_with(b"+HTTPACTION:") => Some(0),
-        _ => None,
-    }
+    let row = WORDS.iter().find(|row| row.1.as_bytes() == word && is_one(command, row.0))?;
+    Some(row.2)
 }
 
 /// What a command answers besides lines under its own name.
 pub(crate) fn is_information(command: &[u8], name: &[u8]) -> bool {
-    match command {
-        // An answer to CEREG? came under the name of CGREG (seen).
-        b"+CREG" | b"+CGREG" | b"+CEREG" => matches!(name, b"+CREG" | b"+CGREG" | b"+CEREG"),
+    // An answer to CEREG? came under the name of CGREG (seen).
+    (is_one(name, REGISTRATION) && is_one(command, REGISTRATION))
         // `STATE: IP STATUS` before CONNECT FAIL, and after the OK of
         // CIPSTATUS (seen).
-        b"+MIPSTART" | b"+SSLMIPSTART" | b"+CIPSTART" | b"+CIPSTATUS" => name == b"STATE",
+        || (is_one(name, &["STATE"])
+            && (is_one(command, OPENING) || is_one(command, &["+CIPSTATUS"])))
         // With a blank before its colon (seen).
-        b"+MQTTSTATU" => name == b"+MQTTSTATU ",
+        || (is_one(name, &["+MQTTSTATU "]) && is_one(command, &["+MQTTSTATU"]))
         // Bare names, bare content (seen).
-        b"+FSLS" | b"+FSREAD" => !name.starts_with(b"+"),
-        _ => false,
-    }
+        || (!name.starts_with(b"+") && is_one(command, &["+FSLS", "+FSREAD"]))
 }
 
 /// What ends a recorded command, going by its line.

@@ -18,7 +18,11 @@ use hayes::{
     },
 };
 
-use crate::{CipherSuite, Family, Publishing, Receiving, Settings, codes, lines, scripts};
+use crate::{
+    CipherSuite, Family, Publishing, Receiving, Settings, codes,
+    lines::{self, is_one},
+    scripts,
+};
 
 /// The modem's MQTT session, which outlives a restart of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +204,7 @@ impl Luat {
     fn firmware_is(&mut self, model: &[u8], version: u32, build: &[u8]) {
         let starts = |names: &[&str]| names.iter().any(|name| model.starts_with(name.as_bytes()));
         // EC716S: MQTT and TLS are not in all of its builds.
-        let small = matches!(model, b"780EL" | b"780ET" | b"700EC");
+        let small = is_one(model, &["780EL", "780ET", "700EC"]);
         let family = if starts(&["72", "82", "795"]) {
             Family::Air724
         } else if small {
@@ -217,12 +221,13 @@ impl Luat {
         }
         // New with V907; V301846 sends the data back even without echo.
         self.counts = family != Family::Air724 || (version >= 907 && version != 301_846);
-        self.tls = !small || build == b"MS";
+        self.tls = !small || is_one(build, &["MS"]);
         // Fixed in V1156 and V1006.
         let low_power = build.ends_with(b"LPAT") && (1..1_156).contains(&version);
-        let el_mu = model == b"780EL" && build == b"MU" && (1..1_006).contains(&version);
+        let el_mu =
+            is_one(model, &["780EL"]) && is_one(build, &["MU"]) && (1..1_006).contains(&version);
         self.needs_connect_mode = low_power || el_mu;
-        if small && matches!(build, b"FS" | b"FU") {
+        if small && is_one(build, &["FS", "FU"]) {
             self.other = Some("this build of its firmware has no MQTT");
         }
     }
@@ -243,15 +248,10 @@ impl Luat {
     }
 
     pub(crate) fn cpin(&mut self, line: &Line<'_>) {
-        if line.name != b"+CPIN" {
-            return;
+        if is_one(line.name, &["+CPIN"]) {
+            let known = SIM.iter().find(|(text, _)| text.as_bytes() == line.text());
+            self.sim = known.map_or(SimState::Locked, |(_, state)| *state);
         }
-        self.sim = match line.text() {
-            b"READY" => SimState::Ready,
-            b"SIM PIN" => SimState::Pin,
-            b"SIM REMOVED" => SimState::Absent,
-            _ => SimState::Locked,
-        };
     }
 
     /// 10: not inserted.
@@ -266,14 +266,10 @@ impl Luat {
 
     /// `+CREG: n,stat[,…]`
     pub(crate) fn registration(&mut self, line: &Line<'_>) {
-        let at = match line.name {
-            b"+CREG" => 0,
-            b"+CGREG" => 1,
-            b"+CEREG" => 2,
-            _ => return,
-        };
+        let names = lines::REGISTRATION.iter().zip(&mut self.registrations);
+        let slot = names.into_iter().find(|(name, _)| name.as_bytes() == line.name);
         let stat = line.fields().nth(1).and_then(Value::signed);
-        if let (Some(slot), Some(stat)) = (self.registrations.get_mut(at), stat) {
+        if let (Some((_, slot)), Some(stat)) = (slot, stat) {
             *slot = Registration::from_stat(stat);
         }
     }
@@ -309,21 +305,20 @@ impl Luat {
     }
 
     pub(crate) fn attachment(&mut self, line: &Line<'_>) {
-        if line.name == b"+CGATT" {
+        if is_one(line.name, &["+CGATT"]) {
             self.attached = line.fields().unsigned() == Some(1);
         }
     }
 
     pub(crate) fn signal(&mut self, line: &Line<'_>) {
-        if line.name != b"+CSQ" {
-            return;
+        if is_one(line.name, &["+CSQ"]) {
+            self.report.signal(line);
         }
-        self.report.signal(line);
     }
 
     /// `+CGPADDR: 1,"10.126.200.230"`
     pub(crate) fn address(&mut self, line: &Line<'_>) {
-        if line.name == b"+CGPADDR" {
+        if is_one(line.name, &["+CGPADDR"]) {
             self.report.address(line);
         }
     }
@@ -351,7 +346,7 @@ impl Luat {
 
     /// `+MCONNECT:(0-1),(1-65535)`, and maybe a third range.
     pub(crate) fn connect_ranges(&mut self, line: &Line<'_>) {
-        self.has_connect_mode |= line.name == b"+MCONNECT" && line.fields().count() == 3;
+        self.has_connect_mode |= is_one(line.name, &["+MCONNECT"]) && line.fields().count() == 3;
     }
 
     pub(crate) fn configured(&mut self, answer: Answer) -> Then {
@@ -458,6 +453,10 @@ const OTHERS: [(&str, &str); 4] = [
     ("CT01", "DX-CT01, which answers the same commands otherwise"),
     ("L501", "L501, which answers the same commands otherwise"),
 ];
+
+/// What CPIN answers, where it is not another code that the SIM asks for.
+const SIM: [(&str, SimState); 3] =
+    [("READY", SimState::Ready), ("SIM PIN", SimState::Pin), ("SIM REMOVED", SimState::Absent)];
 
 const UNNAMED: &str = "it does not say what it is";
 

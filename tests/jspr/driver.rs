@@ -221,6 +221,38 @@ fn a_restart_in_the_middle_begins_the_bring_up_anew() {
 }
 
 #[test]
+fn a_restart_takes_away_what_was_selected_and_the_refusals_before_it() {
+    // While a modem that was up is looked at.
+    let mut rig = connected();
+    let mut restarts = true;
+    rig.script(move |modem, line| {
+        if line == "GET operationalState {}" && std::mem::take(&mut restarts) {
+            modem.restart();
+            return Reply::Lines(vec![]);
+        }
+        Reply::Usual
+    });
+    assert_eq!(rig.connect(), Ok(()));
+    assert_eq!(rig.modem.count("PUT apiVersion"), 2);
+    // Two refusals are lived through, before a restart and after it.
+    let mut rig = Rig::new();
+    let mut answers = "-rrbrr".chars();
+    rig.script(move |modem, line| {
+        let asked = line.starts_with("PUT apiVersion") || line.starts_with("PUT simConfig");
+        match asked.then(|| answers.next()).flatten() {
+            Some('r') => Reply::Lines(vec!["405 MALFORMED {}".into()]),
+            Some('b') => {
+                modem.restart();
+                Reply::Lines(vec![])
+            }
+            _ => Reply::Usual,
+        }
+    });
+    assert_eq!(rig.connect(), Ok(()));
+    assert_eq!((rig.modem.count("PUT apiVersion"), rig.modem.count("PUT simConfig")), (4, 4));
+}
+
+#[test]
 fn a_modem_that_restarts_for_ever_is_given_up() {
     let mut rig = Rig::new();
     rig.script(|modem, line| {

@@ -105,6 +105,11 @@ mod tests {
     }
 
     #[test]
+    fn each_identifier_costs_a_bit() {
+        assert_eq!(size_of::<Ids>(), SPAN as usize / 8 + 4);
+    }
+
+    #[test]
     fn one_that_lies_too_far_away_is_not_taken() {
         for start in [1, 1_000, 65_000] {
             let mut ids = Ids::NONE;

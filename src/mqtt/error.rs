@@ -376,3 +376,30 @@ impl From<Refusal> for Error {
         Self::Refused(refusal)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_command_and_the_code_as_it_came() {
+        for (code, shown) in [
+            (Code::None, "+CMD refused: no code (why)"),
+            (Code::Vendor(32), "+CMD refused: code 32 (why)"),
+            (Code::Cme(767), "+CMD refused: CME 767 (why)"),
+            (Code::Cms(-1), "+CMD refused: CMS -1 (why)"),
+        ] {
+            let refusal = Refusal { command: "+CMD", code, name: "why", cause: Cause::Unknown };
+            assert_eq!(Error::from(refusal).to_string(), shown);
+        }
+    }
+
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn a_length_beyond_four_gigabytes_is_not_taken_for_a_short_one() {
+        let refused = FieldError::at_most(Field::Payload, 10, (1 << 32) + 1).unwrap_err();
+        assert_eq!(refused.problem, Problem::TooLong { max: 10, actual: u32::MAX });
+    }
+}

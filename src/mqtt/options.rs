@@ -412,8 +412,21 @@ mod tests {
             .tls(Tls::insecure().client(Credential::Pem(b"crt"), Credential::Pem(b"s3cret")));
         let network = Network::new().pin("4711").unwrap();
         let network = network.credentials(AuthType::Pap, "u", "s3cret").unwrap();
+        let network = network.apn("iot.example").unwrap();
         let shown = std::format!("{options:?} {network:?}");
         assert!(!shown.contains("s3cret") && !shown.contains("4711"), "{shown}");
+        for known in ["broker.example", "8883", "device-7", "Pem(6 bytes)", "iot.example"] {
+            assert!(shown.contains(known), "{known}: {shown}");
+        }
+    }
+
+    #[test]
+    fn a_backend_reads_what_the_caller_said() {
+        let options = ConnectOptions::new("broker.example", 1883, "id").unwrap();
+        assert_eq!((options.user(), options.password()), (None, None));
+        let options = options.credentials("u", Some("p")).unwrap();
+        assert_eq!(options.host(), "broker.example");
+        assert_eq!((options.user(), options.password()), (Some("u"), Some("p")));
     }
 
     #[test]

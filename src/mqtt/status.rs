@@ -306,5 +306,8 @@ mod tests {
         assert_eq!(all, [qos0, None, None, qos2, None]);
         assert_eq!([0, 1, 2].map(|at| granted.is_refused(at)), [false, true, false]);
         assert_eq!(std::format!("{granted:?}"), "[Some(AtMostOnce), None]");
+        let mut first_refused = Granted::UNKNOWN;
+        first_refused.set(0, None);
+        assert!(first_refused.is_refused(0) && !first_refused.is_refused(16));
     }
 }

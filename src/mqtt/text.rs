@@ -54,3 +54,23 @@ impl<const N: usize> fmt::Debug for Text<N> {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_modem_says_of_itself_is_kept_as_far_as_it_can_be_shown() {
+        for (said, kept) in [
+            (b"SIM7600E".as_slice(), "SIM7600E"),
+            (b" A 7670~", " A 7670~"),
+            (b"A\r7\x006\x7f7\xff0", "A7670"),
+            (b"longer than ten", "longer tha"),
+            (b"\r\n", ""),
+        ] {
+            let text = Text::<10>::from_ascii(said);
+            assert_eq!((text.as_str(), text.is_empty()), (kept, kept.is_empty()));
+            assert_eq!(std::format!("{text} {text:?}"), std::format!("{kept} {kept:?}"));
+        }
+    }
+}

@@ -206,7 +206,10 @@ mod tests {
             assert_eq!(Topic::new(topic).unwrap_err().problem, Problem::Forbidden(byte));
         }
         assert!(Topic::new("größe/°C").is_ok());
+        // A space is a character like others (MQTT 3.1.1, 4.7.3).
+        assert!(Topic::new("living room/lamp").is_ok());
         let long = "x".repeat(65_536);
+        assert!(Topic::new(&long[1..]).is_ok());
         let too_long = Problem::TooLong { max: 65_535, actual: 65_536 };
         assert_eq!(Topic::new(&long).unwrap_err().problem, too_long);
     }

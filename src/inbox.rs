@@ -358,9 +358,7 @@ impl<const N: usize> Inbox<N> {
     /// The next event, lent from here until the next call.
     pub fn front(&mut self) -> Option<Event<'_>> {
         self.take_back();
-        if self.dropped > 0 || self.missed > 0 {
-            self.flush_counts(0);
-        }
+        self.flush_counts(0);
         if self.ready == 0 {
             return None;
         }
@@ -454,12 +452,10 @@ impl<const N: usize> Inbox<N> {
     /// if not both fit.
     fn push(&mut self, header: Header, spare: usize) -> Option<usize> {
         self.take_back();
+        let room = usize::try_from(header.room).ok()?;
+        self.flush_counts(room.checked_add(HEADER)?.checked_add(spare)?);
         if self.dropped > 0 || self.missed > 0 {
-            let room = usize::try_from(header.room).ok()?;
-            self.flush_counts(room.checked_add(HEADER)?.checked_add(spare)?);
-            if self.dropped > 0 || self.missed > 0 {
-                return None;
-            }
+            return None;
         }
         self.alloc(header, spare)
     }
@@ -765,13 +761,14 @@ mod tests {
     fn two_messages_may_come_in_mixed_in_any_order_and_shorter_than_feared() {
         let mut inbox = Inbox::<256>::new();
         inbox.begin_slot(0, b"a", 20);
-        inbox.begin_slot(1, b"b", 30);
+        inbox.begin_slot(1, b"b", 4);
         inbox.place(0, 3, b"lo..");
         inbox.place(1, 0, b"hi..");
         inbox.place(0, 0, b"hel");
         inbox.place(0, 18, b"beyond");
         inbox.place(0, u32::MAX, b"x");
         assert_eq!(inbox.placed(0), Some(b"hello..".as_slice()));
+        assert_eq!(inbox.placed(1), Some(b"hi..".as_slice()));
         assert!(inbox.end_placed(0, 2));
         assert!(inbox.end_placed(1, 2));
         let Some(Event::Message(message)) = inbox.front() else { panic!() };
@@ -796,8 +793,8 @@ mod tests {
         inbox.begin_slot(1, b"big", 4_000);
         for at in 0..40 {
             inbox.place(1, at * 100, &[0; 100]);
+            assert_eq!(inbox.placed(1), None);
         }
-        assert_eq!(inbox.placed(1), None);
         assert!(!inbox.end_placed(1, 2));
         let dropped = Dropped { count: 1, bytes: 3_998, topic: Some(b"big") };
         assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
@@ -827,5 +824,75 @@ mod tests {
         assert!(events.contains(&String::from("Lost { session: 1, loss: Closed(Some(-7)) }")));
         let lost = events.iter().filter(|e| e.starts_with("Lost")).count();
         assert_eq!(*events.last().unwrap(), std::format!("Missed({})", 10 - lost));
+    }
+
+    #[test]
+    fn the_largest_message_leaves_room_for_two_events() {
+        let fits = |size: usize| deliver(&mut Inbox::<96>::new(), "t", &std::vec![0; size]);
+        assert!(fits(59) && !fits(60));
+        let mut inbox = Inbox::<96>::new();
+        deliver(&mut inbox, "t", &[0; 59]);
+        inbox.network_lost();
+        inbox.restarted();
+        inbox.network_lost();
+        assert_eq!(drain(&mut inbox), ["t=59", "NetworkLost", "Restarted", "Missed(1)"]);
+    }
+
+    #[test]
+    fn a_count_is_told_before_what_came_after_it() {
+        let mut inbox = Inbox::<128>::new();
+        assert!(deliver(&mut inbox, "a", &[1; 50]));
+        assert!(!deliver(&mut inbox, "b", &[2; 60]));
+        inbox.urc(b"later");
+        assert_eq!(drain(&mut inbox), ["a=50", "dropped 1 of 60", "Urc([108, 97, 116, 101, 114])"]);
+        // Where both do not fit, the later one is counted too.
+        let mut inbox = Inbox::<96>::new();
+        assert!(deliver(&mut inbox, "a", &[1; 59]));
+        assert!(!deliver(&mut inbox, "b", b"2"));
+        inbox.restarted();
+        assert_eq!(drain(&mut inbox), ["a=59", "dropped 1 of 1", "Missed(1)"]);
+    }
+
+    #[test]
+    fn a_count_alone_is_an_event() {
+        let mut inbox = Inbox::<96>::new();
+        assert!(!inbox.has_event());
+        inbox.count_dropped(1, 5);
+        assert!(inbox.has_event());
+        inbox.miss();
+        assert!(inbox.has_event());
+        assert_eq!(drain(&mut inbox), ["dropped 1 of 5", "Missed(1)"]);
+        assert!(!inbox.has_event());
+    }
+
+    #[test]
+    fn a_dropped_message_tells_its_topic_only_if_all_of_it_came() {
+        for (announced, came, told) in
+            [(3, b"a/b".as_slice(), Some(b"a/b".as_slice())), (3, b"a/", None), (0, b"", None)]
+        {
+            let mut inbox = Inbox::<96>::new();
+            inbox.begin(0, announced, 400);
+            inbox.topic(0, came);
+            assert!(!inbox.end(0));
+            let dropped = Dropped { count: 1, bytes: 400, topic: told };
+            assert_eq!(inbox.front(), Some(Event::Dropped(dropped)));
+        }
+    }
+
+    #[test]
+    fn how_full_an_inbox_is_may_be_shown_and_what_it_holds_not() {
+        let mut inbox = Inbox::<96>::new();
+        inbox.urc(b"s3cret");
+        inbox.miss();
+        let shown = std::format!("{inbox:?}");
+        assert!(shown.contains("records: 1, ready: 1") && shown.contains("missed: 1"), "{shown}");
+        assert!(!shown.contains("s3cret") && !shown.contains("115, 51"), "{shown}");
+    }
+
+    #[test]
+    fn why_a_message_will_not_be_delivered_is_passed_on() {
+        let mut inbox = Inbox::<96>::new();
+        inbox.undelivered(b"message_discarded");
+        assert_eq!(inbox.front(), Some(Event::Undelivered(b"message_discarded")));
     }
 }

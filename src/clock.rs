@@ -139,3 +139,24 @@ impl Clock for Tokio {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_is_lent_is_the_clock() {
+        async fn waits(clock: impl Clock) -> Duration {
+            let begun = tokio::time::Instant::now();
+            let at = Clock::now(&clock).after_millis(250);
+            clock.wait_until(at).await;
+            assert_eq!(Clock::now(&clock), at);
+            begun.elapsed()
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let clock = Tokio::new();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(waits(&clock).await, Duration::from_millis(250));
+        assert_eq!(waits(clock).await, Duration::from_millis(250));
+    }
+}

@@ -425,3 +425,68 @@ impl<M: Machine + ?Sized> Machine for &mut M {
         M::closed(self);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqtt::{Tls, Will};
+
+    #[test]
+    fn what_a_backend_cannot_do_is_refused_by_name() {
+        let plain = ConnectOptions::new("h", 1883, "id").unwrap();
+        let will = Will::new("w", b"x").unwrap();
+        let named = plain.credentials("u", None).unwrap();
+        let [retained, surely] = [will.retain(true), will.qos(QoS::ExactlyOnce)];
+        let [retained, surely] = [retained, surely].map(|will| plain.last_will(will));
+        let (kept, tls) = (plain.clean_session(false), plain.tls(Tls::insecure()));
+        let (with_will, said) = (plain.last_will(will), Publish::new("t", b"x").unwrap());
+        let twice = said.qos(QoS::ExactlyOnce);
+        let (kept_on, nothing) = (said.retain(true), Publish::new("t", b"").unwrap());
+        let binary = Publish::new("t", b"\xff").unwrap();
+        let filters = [Subscription::new("f", QoS::ExactlyOnce).unwrap()];
+        let pem = File { kind: FileKind::Ca, content: Credential::Pem(b"x") };
+        let stored = File { kind: FileKind::Ca, content: Credential::Stored("x") };
+        for (operation, needs, feature) in [
+            (Operation::Connect(&named), Capabilities::CREDENTIALS, Feature::Credentials),
+            (Operation::Connect(&kept), Capabilities::KEPT_SESSION, Feature::KeptSession),
+            (Operation::Connect(&tls), Capabilities::TLS, Feature::Tls),
+            (Operation::Connect(&with_will), Capabilities::WILL, Feature::Will),
+            (Operation::Connect(&retained), Capabilities::WILL_RETAIN, Feature::WillRetain),
+            (Operation::Connect(&surely), Capabilities::EXACTLY_ONCE, Feature::ExactlyOnce),
+            (Operation::Publish(&twice), Capabilities::EXACTLY_ONCE, Feature::ExactlyOnce),
+            (Operation::Publish(&kept_on), Capabilities::RETAIN, Feature::Retain),
+            (Operation::Publish(&nothing), Capabilities::EMPTY_PAYLOAD, Feature::EmptyPayload),
+            (Operation::Publish(&binary), Capabilities::BINARY_PAYLOAD, Feature::BinaryPayload),
+            (Operation::Subscribe(&filters), Capabilities::EXACTLY_ONCE, Feature::ExactlyOnce),
+            (Operation::Store(&pem), Capabilities::FILES, Feature::Files),
+            (Operation::Store(&stored), Capabilities::FILES, Feature::Files),
+            (Operation::Delete("x"), Capabilities::FILES, Feature::Files),
+        ] {
+            let all = Capabilities::all();
+            assert_eq!(operation.check(all, &Limits::MQTT), Ok(()), "{operation:?}");
+            let refused = operation.check(all.difference(needs), &Limits::MQTT);
+            assert_eq!(refused, Err(Error::Unsupported(feature)), "{operation:?}");
+        }
+        for operation in [Operation::Connect(&plain), Operation::Publish(&said), Operation::Status]
+        {
+            assert_eq!(operation.check(Capabilities::empty(), &Limits::MQTT), Ok(()));
+        }
+    }
+
+    #[test]
+    fn each_filter_and_each_piece_of_a_file_has_its_turn() {
+        let filters = [Subscription::new("f", QoS::AtMostOnce).unwrap(); 3];
+        let gone = [TopicFilter::new("f").unwrap(); 2];
+        let pem = File { kind: FileKind::Ca, content: Credential::Pem(&[b'x'; 9]) };
+        for (operation, items) in [
+            (Operation::Subscribe(&filters), 3),
+            (Operation::Subscribe(&[]), 0),
+            (Operation::Unsubscribe(&gone), 2),
+            (Operation::Store(&pem), 3),
+            (Operation::Delete("x"), 1),
+            (Operation::Status, 1),
+        ] {
+            assert_eq!(operation.items(4), items, "{operation:?}");
+        }
+    }
+}

@@ -1520,3 +1520,47 @@ proptest! {
         prop_assert_eq!((header[0], length), (0x30 | qos.level() << 1, body.len()));
     }
 }
+
+/// A connect, a subscribe, a publish that is abandoned, and the end of the
+/// transport, with all that the machine says on the way.
+fn story(mut machine: impl hayes::Machine) -> Vec<String> {
+    let mut said = Vec::new();
+    let at = Instant::from_millis;
+    let options = kept("id");
+    let filters = [filter("a", AtLeastOnce)];
+    let message = publish("t", b"x", AtLeastOnce);
+    machine.opened();
+    said.push(format!("{:?} {:?}", machine.select(1), machine.is_idle()));
+    for (operation, answer) in [
+        (Operation::Connect(&options), RESUMED),
+        (Operation::Subscribe(&filters), b"\x90\x03\0\x01\x01"),
+        (Operation::Publish(&message), b""),
+    ] {
+        said.push(format!("{:?}", machine.start(&operation, at(0))));
+        while let Some(bytes) = machine.transmit(Some(&operation), at(0)) {
+            let count = bytes.len();
+            said.push(bytes.escape_ascii().to_string());
+            machine.sent(count);
+        }
+        machine.receive(answer, at(1));
+        said.push(format!("{:?} {:?}", machine.is_idle(), machine.deadline()));
+        said.push(format!("{:?} {:?}", machine.outcome(), machine.link()));
+        said.push(format!("{:?} {:?}", machine.session(), machine.granted()));
+    }
+    machine.abandon(0);
+    said.push(format!("{:?} {:?}", machine.has_event(), machine.event()));
+    machine.tick(at(1_000_000));
+    said.push(format!("{:?}", machine.event()));
+    said.push(format!("{:?} {:?}", machine.status(), machine.deadline()));
+    machine.opened();
+    said.push(format!("{:?}", machine.start(&Operation::Connect(&options), at(1_000_000))));
+    machine.closed();
+    said.push(format!("{:?} {:?}", machine.outcome(), machine.deadline()));
+    said
+}
+
+#[test]
+fn a_machine_that_is_lent_is_the_machine() {
+    let mut machine = rockremote::machine::<4096>(Settings::new());
+    assert_eq!(story(&mut machine), story(rockremote::machine::<4096>(Settings::new())));
+}

@@ -732,7 +732,7 @@ fn print_name(out: &mut [u8; SCRATCH], kind: FileKind, hash: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::vec::Vec;
+    use std::{string::ToString, vec::Vec};
 
     use super::*;
     use crate::mqtt::{ConnectOptions, Publish, QoS};
@@ -789,6 +789,159 @@ mod tests {
             (crate::line!("AT"), "AT"),
         ] {
             assert_eq!(name(line), expected.as_bytes());
+        }
+    }
+
+    fn compiled<const N: usize>(template: &str) -> [u8; N] {
+        assert_eq!(compiled_len(template), N, "{template}");
+        compile(template)
+    }
+
+    /// Compiled while the test runs, as `line!` does while it is compiled.
+    #[test]
+    fn a_template_is_compiled_to_its_text_and_the_numbers_of_its_fields() {
+        const fn number(arg: Arg) -> u8 {
+            NUMBER + arg as u8
+        }
+        assert_eq!(&compiled::<4>("AT+X"), b"AT+X");
+        assert_eq!(compiled("{session}"), [FIELD, number(Arg::Session)]);
+        let fields = [b'=', FIELD, number(Arg::TopicLen), b',', FIELD, number(Arg::Own3)];
+        assert_eq!(compiled("={topic.len},{3}"), fields);
+        let user = number(Arg::User);
+        let part = [b'a', IF, user, b',', FIELD, user, END, b'z'];
+        assert_eq!(compiled("a[user|,{user}]z"), part);
+        let parts = [IF, number(Arg::Own2), b'4', END, IF, number(Arg::Qos), END];
+        assert_eq!(compiled("[2|4][qos|]"), parts);
+        for (number, (name, arg)) in ARGS.iter().enumerate() {
+            let template = std::format!("{{{name}}}");
+            let number_of = NUMBER + *arg as u8;
+            assert_eq!(compiled(&template), [FIELD, number_of], "{name}");
+            assert_eq!(*arg as usize, number, "{name}");
+            assert_eq!(super::arg(number_of), Some(*arg));
+        }
+    }
+
+    #[test]
+    fn a_malformed_template_does_not_compile() {
+        for template in ["{topics}", "{}", "{topi}", "{4}", "a\rb", "a\nb", "\u{fc}", "[nobody|x]"]
+        {
+            let compiled = std::panic::catch_unwind(|| compile::<9>(template));
+            assert!(compiled.is_err(), "{template:?}");
+        }
+    }
+
+    /// Every field with a value that no other has.
+    #[test]
+    fn each_field_is_what_the_caller_said() {
+        use crate::mqtt::{Network, Subscription, Tls, TopicFilter, Will};
+        let tls = Tls::with_ca(Credential::Stored("a.pem"));
+        let tls = tls.client(Credential::Stored("b.pem"), Credential::Stored("c.pem"));
+        let will = Will::new("w/t", b"gone").unwrap().qos(QoS::ExactlyOnce).retain(true);
+        let plain = ConnectOptions::new("h", 1883, "id").unwrap();
+        let rich = plain.keep_alive(77).clean_session(false).last_will(will).tls(tls);
+        let lax = Tls::insecure().server_name(false).check_clock(true);
+        let lax = plain.tls(lax.version(TlsVersion::Any));
+        let publish = Publish::new("t/u", b"abc").unwrap().qos(QoS::AtLeastOnce).retain(true);
+        let filters = [Subscription::new("f/#", QoS::ExactlyOnce).unwrap()];
+        let gone = [TopicFilter::new("g/+/h").unwrap()];
+        let network = Network::new().pin("4711").unwrap().apn("iot").unwrap();
+        let pap = network.credentials(AuthType::Pap, "u", "p").unwrap();
+        let chap = network.credentials(AuthType::Chap, "u", "p").unwrap();
+        let pem = Credential::Pem(b"0123456789");
+        let store = Operation::Store(File { kind: FileKind::Key, content: pem });
+        let stored = Credential::Stored("d.pem");
+        let stored = Operation::Store(File { kind: FileKind::Ca, content: stored });
+        const TLS: &[u8] =
+            crate::line!("{tls} {ca} {cert} {key} {verify}{sni}{check_clock}{any_version}");
+        const WILL: &[u8] = crate::line!(
+            "{will.topic} {will.topic.len} {will.payload} {will.payload.len} {will.qos} {will.retain}"
+        );
+        const NETWORK: &[u8] = crate::line!("{pin} {apn} {apn.auth} {apn.user} {apn.password}");
+        const FILE: &[u8] = crate::line!("{file} {file.content} {file.len} {file.append}");
+        for (template, operation, expected) in [
+            (
+                crate::line!("{session} {client_id} {host} {port} {keep_alive} {clean} {0}")
+                    .as_slice(),
+                &Operation::Connect(&rich),
+                "1 id h 1883 77 0 60",
+            ),
+            (TLS, &Operation::Connect(&rich), "1 a.pem b.pem c.pem 1100"),
+            (TLS, &Operation::Connect(&lax), "1    0011"),
+            (TLS, &Operation::Connect(&plain), "0    "),
+            (WILL, &Operation::Connect(&rich), "w/t 3 gone 4 2 1"),
+            (WILL, &Operation::Connect(&plain), "     "),
+            (
+                crate::line!("{topic} {topic.len} {payload} {payload.len} {qos} {retain}{filter}"),
+                &Operation::Publish(&publish),
+                "t/u 3 abc 3 1 1",
+            ),
+            (
+                crate::line!("{filter} {filter.len} {filter.qos}"),
+                &Operation::Subscribe(&filters),
+                "f/# 3 2",
+            ),
+            (
+                crate::line!("{filter} {filter.len} {filter.qos}{topic}"),
+                &Operation::Unsubscribe(&gone),
+                "g/+/h 5 0",
+            ),
+            (NETWORK, &Operation::BringUp(&pap), "4711 iot 1 u p"),
+            (NETWORK, &Operation::BringUp(&chap), "4711 iot 2 u p"),
+            (NETWORK, &Operation::BringUp(&Network::new()), "  0  "),
+            (FILE, &Operation::Delete("e.pem"), "e.pem   "),
+            (FILE, &stored, "d.pem   0"),
+            (crate::line!("{file.content} {file.len}"), &store, "0123456789 10"),
+            (crate::line!("{file.piece} {file.piece.len}"), &store, "0123 4"),
+            (crate::line!("{topic}{file}{user}"), &Operation::Disconnect, ""),
+        ] {
+            let line = written(template, operation, 100);
+            assert_eq!(line.escape_ascii().to_string(), expected, "{operation:?}");
+        }
+        let last = Scope { operation: &store, item: 2, session: 0, own: [0; 4], piece: 4 };
+        assert_eq!(last.field(Arg::FilePiece), Field::Bytes(b"89"));
+        assert_eq!(last.field(Arg::FileAppend), Field::Number(1));
+        assert!(!last.has(Arg::Own1) && last.has(Arg::FilePieceLen));
+    }
+
+    /// The vectors of the FNV reference (Noll), 64 bits, 1a.
+    #[test]
+    fn a_file_is_named_by_the_hash_of_its_content() {
+        for (content, hash) in [
+            (b"".as_slice(), 0xcbf2_9ce4_8422_2325),
+            (b"a", 0xaf63_dc4c_8601_ec8c),
+            (b"foobar", 0x8594_4171_f739_67e8),
+        ] {
+            assert_eq!(content_hash(content), hash);
+        }
+        let name = |kind| Field::FileName(kind, 0x0123_4567_89ab_cdef);
+        assert!(name(FileKind::Ca).is_text(b"ca-0123456789abcdef.pem"));
+        assert!(name(FileKind::Cert).is_text(b"cert-0123456789abcdef.pem"));
+        assert!(name(FileKind::Key).is_text(b"key-0123456789abcdef.pem"));
+        assert!(!name(FileKind::Key).is_text(b"key-0123456789abcdee.pem"));
+        assert!(Field::Number(4_294_967_295).is_text(b"4294967295"));
+        assert!(Field::Number(0).is_text(b"0") && !Field::Number(10).is_text(b"1"));
+        assert!(!Field::Absent.is_text(b""));
+    }
+
+    #[test]
+    fn a_line_of_which_anything_was_sent_is_begun() {
+        let publish = Publish::new("t", b"\"").unwrap();
+        let operation = Operation::Publish(&publish);
+        let scope = Scope { operation: &operation, item: 0, session: 0, own: [0; 4], piece: 0 };
+        for template in [crate::line!("AT+P").as_slice(), crate::line!("{payload.escaped}")] {
+            let mut writer = Writer::new();
+            assert!(writer.is_at_start());
+            writer.piece(template, &scope).unwrap();
+            assert!(writer.is_at_start());
+            writer.advance(1);
+            assert!(!writer.is_at_start());
+            while let Some(piece) = writer.piece(template, &scope) {
+                let len = piece.len();
+                writer.advance(len);
+                assert!(!writer.is_at_start());
+            }
+            writer.restart();
+            assert!(writer.is_at_start());
         }
     }
 }

@@ -112,6 +112,12 @@ mod tests {
         assert_eq!(back, b"\\zz\\2\\");
     }
 
+    #[test]
+    fn the_digits_of_an_escape_are_read_in_either_case() {
+        let back: Vec<u8> = unescape(b"\\0d\\0D\\5c\\Ff").collect();
+        assert_eq!(back, b"\r\r\\\xff");
+    }
+
     proptest! {
         #[test]
         fn what_is_escaped_comes_back_and_cannot_leave_its_field(

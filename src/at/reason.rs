@@ -139,4 +139,30 @@ mod tests {
         assert_eq!(REASONS.find(767), Some(("failed", Cause::Busy)));
         assert_eq!(REASONS.find(7), None);
     }
+
+    /// Packed while the test runs, as `reasons!` does while it is compiled.
+    #[test]
+    fn what_is_packed_is_what_was_written() {
+        let rows = [
+            Reason { code: 1, name: "one", cause: Cause::Busy },
+            Reason { code: 2, name: "", cause: Cause::Unknown },
+            Reason { code: -3, name: "minus three", cause: Cause::Dns },
+        ];
+        assert_eq!(joined_len(&rows), 14);
+        assert_eq!(&join::<14>(&rows), b"oneminus three");
+        let packed = std::boxed::Box::leak(std::boxed::Box::new(pack(&rows)));
+        let reasons = Reasons { rows: packed, names: "oneminus three" };
+        for Reason { code, name, cause } in rows {
+            assert_eq!(reasons.find(code.into()), Some((name, cause)));
+        }
+    }
+
+    #[test]
+    fn a_name_of_more_than_255_bytes_does_not_compile() {
+        let name = std::boxed::Box::leak("x".repeat(256).into_boxed_str());
+        let pack_one = |name| {
+            std::panic::catch_unwind(|| pack(&[Reason { code: 0, name, cause: Cause::Unknown }]))
+        };
+        assert!(pack_one(&name[1..]).is_ok() && pack_one(name).is_err());
+    }
 }

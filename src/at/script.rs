@@ -619,3 +619,193 @@ fn function<T: Copy>(all: &[Option<T>], number: u8) -> Option<T> {
 fn milliseconds(seconds: u8) -> u32 {
     u32::from(seconds).saturating_mul(1000)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::boxed::Box;
+
+    use super::*;
+    use Then::{Fail, Finish, Goto, Next};
+
+    /// How often something was asked, and what was heard.
+    #[derive(Debug, Default)]
+    struct Log {
+        judged: u8,
+        heard: u8,
+    }
+
+    const RULES: &[Rule] = &[
+        Rule(On::Code(14), Then::Retry { pause_ms: 500, tries: 20 }),
+        Rule(On::Code(-1), Goto(7)),
+        Rule(On::Cme(14), Goto(1)),
+        Rule(On::Plain, Goto(2)),
+        Rule(On::Error, Goto(3)),
+        Rule(On::Silence, Goto(4)),
+        Rule(On::Ok, Finish),
+    ];
+
+    /// Packed while the test runs, as `program!` does while it is compiled.
+    fn program<const SCRIPTS: usize, const STEPS: usize>(
+        scripts: &[&[Step<Log>]],
+    ) -> &'static Program<Log> {
+        fn leak<T>(all: impl Into<Box<[T]>>) -> &'static [T] {
+            Box::leak(all.into())
+        }
+        let all = Packing::pack(scripts);
+        assert_eq!((all.starts.len(), all.steps.len()), (SCRIPTS, STEPS));
+        let text = all.text.items.get(..all.text.len()).unwrap();
+        let rules = all.rules.items.get(..all.rules.len()).unwrap();
+        let whens = all.whens.items.get(..all.whens.len()).unwrap();
+        let infos = all.infos.items.get(..all.infos.len()).unwrap();
+        let thens = all.thens.items.get(..all.thens.len()).unwrap();
+        Box::leak(Box::new(Program {
+            starts: leak(all.starts.cut::<SCRIPTS>()),
+            steps: leak(all.steps.cut::<STEPS>()),
+            text: super::text(leak(text)),
+            rules: leak(rules),
+            whens: leak(whens),
+            infos: leak(infos),
+            thens: leak(thens),
+        }))
+    }
+
+    #[test]
+    fn a_packed_step_is_the_step_that_was_written() {
+        let full = Step::<Log>::new(b"AT+FULL", 130)
+            .data(Arg::Payload)
+            .slices(3_072)
+            .gap(25)
+            .marked()
+            .awaits(|log, _| log.judged > 100)
+            .each()
+            .when(|log, _| log.judged > 50)
+            .info(|log, _| log.heard += 1)
+            .on(RULES)
+            .then(|log, _| {
+                log.judged += 1;
+                Goto(9)
+            });
+        let other = Step::<Log>::new(b"+FU", 1)
+            .when(|log, _| log.heard == 1)
+            .info(|log, _| log.heard += 10);
+        let program = program::<4, 4>(&[
+            &[Step::new(b"AT", 9), full],
+            &[],
+            &[other, Step::jump(&[Rule(On::Ok, Fail)])],
+        ]);
+        let step = |script, number| program.step(script, number);
+        assert!(step(0, 2).is_none() && step(1, 0).is_none() && step(2, 2).is_none());
+        assert!(step(3, 0).is_none() && step(0, u8::MAX).is_none());
+
+        let (bare, full) = (step(0, 0).unwrap(), step(0, 1).unwrap());
+        assert_eq!((bare.line(), bare.within_ms(), bare.gap_ms()), (b"AT".as_slice(), 9_000, 0));
+        assert_eq!((bare.data(), bare.slice()), (None, 0));
+        assert!(!bare.is_marked() && !bare.is_for_each());
+        assert!(bare.awaits().is_none() && bare.when().is_none() && bare.info().is_none());
+        assert_eq!((bare.name(), full.name()), ("AT", "+FULL"));
+        let told = (full.line(), full.within_ms(), full.gap_ms());
+        assert_eq!(told, (b"AT+FULL".as_slice(), 130_000, 25_000));
+        assert_eq!((full.data(), full.slice()), (Some(Arg::Payload), 3_072));
+        assert!(full.is_marked() && full.is_for_each());
+        assert!(Step::<Log>::new(b"", 0).marked().flags != Step::<Log>::new(b"", 0).each().flags);
+
+        let (other, jump) = (step(2, 0).unwrap(), step(2, 1).unwrap());
+        assert_eq!((other.line(), jump.line()), (b"+FU".as_slice(), b"".as_slice()));
+        let operation = crate::Operation::Status;
+        let scope = Scope { operation: &operation, item: 0, session: 0, own: [0; 4], piece: 0 };
+        let mut log = Log::default();
+        let line = Line::parse(b"+FU: 1");
+        full.info().unwrap()(&mut log, &line);
+        assert!(other.when().unwrap()(&log, &scope));
+        other.info().unwrap()(&mut log, &line);
+        assert_eq!(log.heard, 11);
+        let asked =
+            |log: &Log| (full.when().unwrap()(log, &scope), full.awaits().unwrap()(log, &scope));
+        let at = |judged| Log { judged, heard: 0 };
+        assert_eq!(
+            [at(0), at(60), at(200)].map(|log| asked(&log)),
+            [(false, false), (true, false), (true, true)]
+        );
+        assert_eq!(jump.judge(&mut log, Answer::Ok), Fail);
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_an_answer_counts() {
+        let then = Step::<Log>::new(b"AT+X", 9).on(&[Rule(On::Code(0), Fail)]).then(|log, _| {
+            log.judged += 1;
+            Goto(9)
+        });
+        let program =
+            program::<2, 3>(&[&[Step::new(b"AT+X", 9).on(RULES), Step::new(b"AT", 9), then]]);
+        let judge =
+            |step, answer| program.step(0, step).unwrap().judge(&mut Log::default(), answer);
+        let retry = Then::Retry { pause_ms: 500, tries: 20 };
+        for (answer, by_rules, by_none) in [
+            (Answer::Ok, Finish, Next),
+            (Answer::Silence, Goto(4), Fail),
+            (Answer::Failed(Code::Vendor(14)), retry, Fail),
+            (Answer::Failed(Code::Vendor(-1)), Goto(7), Fail),
+            (Answer::Failed(Code::Vendor(15)), Goto(3), Fail),
+            (Answer::Failed(Code::Cme(14)), Goto(1), Fail),
+            (Answer::Failed(Code::Cme(15)), Goto(3), Fail),
+            (Answer::Failed(Code::Cms(14)), Goto(3), Fail),
+            (Answer::Failed(Code::None), Goto(2), Fail),
+        ] {
+            assert_eq!(judge(0, answer), by_rules, "{answer:?}");
+            assert_eq!(judge(1, answer), by_none, "{answer:?}");
+            assert_eq!(judge(2, answer), Goto(9), "{answer:?}");
+        }
+    }
+
+    /// Whatever shares its place in the image with something else reads as it
+    /// was written, and nothing that differs shares one.
+    #[test]
+    fn rules_that_differ_in_anything_are_kept_apart() {
+        let ons = [On::Ok, On::Code(1), On::Code(2), On::Cme(1), On::Plain, On::Error, On::Silence];
+        let thens = [
+            Next,
+            Fail,
+            Finish,
+            Goto(1),
+            Goto(2),
+            Then::Flush(1),
+            Then::Flush(2),
+            Then::Retry { pause_ms: 1, tries: 1 },
+            Then::Retry { pause_ms: 2, tries: 1 },
+            Then::Retry { pause_ms: 1, tries: 2 },
+            Then::Poll { script: 1, pause_ms: 1 },
+            Then::Poll { script: 2, pause_ms: 1 },
+            Then::Poll { script: 1, pause_ms: 2 },
+            Then::Restarted,
+        ];
+        let all = ons.iter().flat_map(|on| thens.iter().map(|then| Rule(*on, *then)));
+        let all: std::vec::Vec<_> = all.collect();
+        for (at, one) in all.iter().enumerate() {
+            for (other_at, other) in all.iter().enumerate() {
+                assert_eq!(one.is(*other), at == other_at, "{one:?} {other:?}");
+            }
+        }
+        const SAME: &[Rule] = &[Rule(On::Error, Next)];
+        let packing = Packing::<Log>::pack(&[&[
+            Step::new(b"AT+AB", 1).on(SAME),
+            Step::new(b"AB", 1).on(SAME),
+            Step::new(b"ABC", 1).on(&[Rule(On::Error, Next), Rule(On::Ok, Fail)]),
+            Step::new(b"", 1),
+        ]]);
+        assert_eq!((packing.text.len(), packing.rules.len()), (8, 3));
+        assert!(packing.whens.is_empty() && !packing.steps.is_empty());
+    }
+
+    #[test]
+    fn a_failure_keeps_the_number_that_was_printed() {
+        for (failure, code) in [
+            (Failure::Cme(3), Code::Cme(3)),
+            (Failure::Cms(3), Code::Cms(3)),
+            (Failure::Error, Code::None),
+            (Failure::CmeText(b"SIM busy"), Code::None),
+            (Failure::Call(b"BUSY"), Code::None),
+        ] {
+            assert_eq!(Code::from(failure), code);
+        }
+    }
+}

@@ -551,6 +551,7 @@ mod tests {
         let expected = [said('L', "D6"), said('d', "\n\r\nOK\r"), said('L', "x")];
         assert_eq!(frames(b"D6\r\n\n\r\nOK\r\r\nx\r\n", &[64]), expected);
         assert_eq!(frames(b"D2\r12\r\n", &[1]), [said('L', "D2"), said('d', "12")]);
+        assert_eq!(frames(b"D0\r\nOK\r\n", &[64]), [said('L', "D0"), said('L', "OK")]);
         assert_eq!(frames(b"D2\n\n1\r\n", &[1]), [said('L', "D2"), said('d', "\n1")]);
     }
 
@@ -602,5 +603,98 @@ mod tests {
             prop_assert_eq!(&whole, &frames(&bytes, &[1]));
             prop_assert_eq!(&whole, &frames(&bytes, &sizes));
         }
+    }
+
+    /// Reads all of `input`; the last that it gave.
+    fn read<const N: usize>(framer: &mut Framer<N>, mut input: &[u8]) -> Option<Vec<u8>> {
+        let mut last = None;
+        while let Some(frame) = framer.next(&mut input, || false) {
+            last = match frame {
+                Frame::Line(line) | Frame::Marked(line) | Frame::Clipped(line) => {
+                    Some(line.to_vec())
+                }
+                Frame::Data(data) => Some(data.to_vec()),
+                Frame::Prompt | Frame::Overflow(_) => None,
+            };
+        }
+        last
+    }
+
+    #[test]
+    fn what_comes_back_while_it_is_sent_is_data() {
+        let mut framer = Framer::<16>::new(None, b'>');
+        read(&mut framer, b"AT+X\r");
+        framer.expect_echo(4);
+        assert_eq!(framer.data_left(), 4);
+        assert_eq!(read(&mut framer, b"\nOK\r"), Some(b"\nOK\r".to_vec()));
+        assert_eq!(read(&mut framer, b"\r\nOK\r\n"), Some(b"OK".to_vec()));
+    }
+
+    #[test]
+    fn an_unended_line_can_be_seen_and_given_up() {
+        let mut framer = Framer::<16>::new(None, b'>');
+        assert!(!framer.is_in_line() && framer.partial_line().is_empty());
+        read(&mut framer, b"OK\r\n");
+        assert!(!framer.is_in_line() && framer.partial_line().is_empty());
+        for piece in [b"CONN".as_slice(), b"ECT"] {
+            read(&mut framer, piece);
+        }
+        assert!(framer.is_in_line());
+        assert_eq!(framer.partial_line(), b"CONNECT");
+        framer.forget();
+        assert!(!framer.is_in_line() && framer.partial_line().is_empty());
+        assert_eq!(read(&mut framer, b"OK\r\n"), Some(b"OK".to_vec()));
+        framer.expect_data(10);
+        read(&mut framer, b"abc");
+        assert_eq!((framer.data_left(), framer.is_in_line()), (7, false));
+        framer.forget();
+        assert_eq!(framer.data_left(), 0);
+        assert_eq!(read(&mut framer, b"OK\r\n"), Some(b"OK".to_vec()));
+    }
+
+    /// Else its rest would be a line of its own.
+    #[test]
+    fn a_line_that_is_too_long_is_not_given_up_before_its_end() {
+        let mut framer = Framer::<16>::new(None, b'>');
+        read(&mut framer, &[b'x'; 40]);
+        assert!(framer.is_in_line() && framer.partial_line().is_empty());
+        framer.forget();
+        let mut input: &[u8] = b"OK\r\nOK\r\n";
+        assert_eq!(framer.next(&mut input, || false), Some(Frame::Overflow(42)));
+        assert_eq!(framer.next(&mut input, || false), Some(Frame::Line(b"OK")));
+    }
+
+    #[test]
+    fn a_mark_counts_only_in_lines_that_begin_as_told() {
+        let mark = Mark { byte: b',', lines: &[b"+MSUB:", b"+LONG NAME:"] };
+        for (line, marked) in [
+            ("+MSUB:a,", true),
+            ("+MSUB:,", true),
+            ("+LONG NAME: a,", true),
+            ("+MSUX:a,", false),
+            ("+MSU,", false),
+            ("+MSUB,", false),
+            ("+LONG NAMES: a,", false),
+            ("a,", false),
+        ] {
+            for size in 1..=line.len() {
+                let mut framer = Framer::<16>::new(Some(mark), b'>');
+                let mut found = false;
+                for mut piece in line.as_bytes().chunks(size) {
+                    while let Some(frame) = framer.next(&mut piece, || false) {
+                        found |= frame == Frame::Marked(line.as_bytes());
+                    }
+                }
+                assert_eq!(found, marked, "{line} {size}");
+                assert_eq!(read(&mut framer, b"b\r\nOK\r\n"), Some(b"OK".to_vec()));
+            }
+        }
+    }
+
+    #[test]
+    fn how_full_a_framer_is_may_be_shown_and_what_it_holds_not() {
+        let mut framer = Framer::<16>::new(None, b'>');
+        read(&mut framer, b"s3cret");
+        assert_eq!(std::format!("{framer:?}"), "Framer { length: 6, state: Line, .. }");
     }
 }

@@ -43,7 +43,7 @@ async fn operations_and_losses_are_logged_and_secrets_are_not() {
     let (control, received) = mpsc::unbounded_channel();
     let config = Config { family: Family::A76xx, ..Config::default() };
     let hooks = Hooks { control: Some(received), ..Hooks::default() };
-    tokio::spawn(serve::on_duplex_with(wire, config, Loopback::new(), hooks));
+    let emulator = tokio::spawn(serve::on_duplex_with(wire, config, Loopback::new(), hooks));
     let (reader, writer) = (FromTokio::new(reader), FromTokio::new(writer));
     let mut modem = hayes_simcom::client::<256, 2048, _, _, _>(
         reader,
@@ -71,6 +71,8 @@ async fn operations_and_losses_are_logged_and_secrets_are_not() {
     while !matches!(modem.next_event().await.unwrap(), Event::Message(_)) {}
     control.send(Control::Lose { client: 0, cause: 1 }).unwrap();
     assert!(matches!(modem.next_event().await, Ok(Event::Lost { .. })));
+    emulator.abort();
+    modem.next_event().await.unwrap_err();
     let lines = LINES.lock().unwrap();
     for line in [
         "WARN publish: not connected to a broker; connect first",
@@ -83,6 +85,7 @@ async fn operations_and_losses_are_logged_and_secrets_are_not() {
         "WARN network lost",
         "TRACE message: topic 12 bytes, payload 14",
         "WARN session 0 lost: closed (code 1)",
+        "INFO the transport was closed",
     ] {
         assert!(lines.iter().any(|one| one == line), "{line}\n{lines:#?}");
     }

@@ -75,3 +75,35 @@ pub fn advice(code: i32) -> &'static str {
         _ => "see the modem's manual",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_fits_its_code() {
+        for (codes, word) in [
+            (&[1, 7, 9][..], "access point"),
+            (&[2][..], "UTF-8"),
+            (&[3, 15][..], "host and port"),
+            (&[6][..], "policy"),
+            (&[11, 20][..], "connect first"),
+            (&[12][..], "argument"),
+            (&[14][..], "still runs"),
+            (&[17][..], "in time"),
+            (&[25][..], "name"),
+            (&[26][..], "same id"),
+            (&[27][..], "3.1.1"),
+            (&[28][..], "client id"),
+            (&[30][..], "password"),
+            (&[31][..], "access rules"),
+            (&[32, 34][..], "TLS version"),
+            (&[33][..], "key"),
+            (&[99][..], "manual"),
+        ] {
+            for code in codes {
+                assert!(advice(*code).contains(word), "{code}: {}", advice(*code));
+            }
+        }
+    }
+}

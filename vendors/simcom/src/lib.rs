@@ -234,4 +234,11 @@ mod tests {
         let refused = started == Err(Error::Unsupported(Feature::Operation));
         assert_eq!(refused, !cfg!(feature = "status"), "{started:?}");
     }
+
+    #[test]
+    fn a_publish_is_tried_for_as_long_as_every_family_takes() {
+        for (asked, kept) in [(0, 60), (59, 60), (60, 60), (100, 100), (180, 180), (181, 180)] {
+            assert_eq!(Settings::new().publish_timeout(asked).publish_timeout, kept);
+        }
+    }
 }

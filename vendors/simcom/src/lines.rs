@@ -260,3 +260,70 @@ fn split(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     let (head, tail) = bytes.split_at_checked(bytes.iter().position(|b| *b == at)?)?;
     Some((head, tail.get(1..)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use hayes::at::dialect::{Form, Open, Reading, read};
+
+    use super::*;
+
+    /// What a line means while a command is in flight: manuals and dialogues,
+    /// those of the SM and CMQ dialects included.
+    #[test]
+    fn what_comes_unasked_is_told_from_an_answer() {
+        let gone = Urc::NetworkLost { service: false };
+        for (command, line, meaning) in [
+            ("+CREG", "+CREG: 5,\"9E9A\",\"0D7B2F0B\"", Some(Urc::Other)),
+            ("+CREG", "+CREG: 2", Some(Urc::Other)),
+            ("+CREG", "+CREG: 2,5,\"9E9A\"", None),
+            ("+CREG", "+CEREG: 0,5", Some(Urc::Other)),
+            ("+CSQ", "+XYZ: 1", Some(Urc::Other)),
+            ("+CSQ", "+CSQ: 20,99", None),
+            ("+CSQ", "+PDP: DEACT", Some(gone)),
+            ("+CSQ", "+APP PDP: DEACTIVE", Some(gone)),
+            ("+CSQ", "+APP PDP: ACTIVE", Some(Urc::Other)),
+            ("+CSQ", "+CGEV: ME PDN ACT 1", Some(Urc::Other)),
+            ("+CSQ", "PB DONE", Some(Urc::Other)),
+            ("+SMSUB", "+SMSUB: \"t\",\"x\"", Some(Urc::Other)),
+            ("+SMSUB", "+SMSUB: (128),(0-2)", None),
+            ("+CMQPUB", "+CMQPUB: 0,\"t\",1,0,0,4,\"3132\"", Some(Urc::Other)),
+            ("+CMQPUB", "+CMQPUB: (0-1),(128),(0-2)", None),
+            ("ATI", "Manufacturer: SIMCOM INCORPORATED", None),
+        ] {
+            let open = Open { name: command.as_bytes(), form: Form::Query };
+            let found = match read::<crate::Simcom>(line.as_bytes(), Some(&open)) {
+                Reading::Urc(urc) => Some(urc),
+                Reading::Info(_) => None,
+                other => panic!("{line} {other:?}"),
+            };
+            assert_eq!(found, meaning, "{command} {line}");
+        }
+    }
+
+    /// SM: SIM7070 manual, ch. 17; CMQ: seen, its count of hex digits or of text.
+    #[test]
+    fn a_message_without_a_count_is_read_for_what_it_looks_like() {
+        let plain = Encoding::Plain;
+        for (line, session, payload) in [
+            ("+SMSUB: \"t\",\"a\",\"b\"", 0, Some(plain(b"a\",\"b"))),
+            ("+SMSUB: \"t\"", 0, None),
+            ("+CMQTTRECV: 1,\"t\",\"\"", 1, Some(plain(b""))),
+            ("+CMQPUB: 0,\"t\",1,0,0,4,\"31aB\"", 0, Some(Encoding::Hex(b"31aB"))),
+            ("+CMQPUB: 1,\"t\",1,0,0,4,\"31xy\"", 1, Some(plain(b"31xy"))),
+            ("+CMQPUB: 1,\"t\",1,0,0,3,\"abc\"", 1, Some(plain(b"abc"))),
+            ("+CMQPUB: 1,\"t\",1,0,0,5,\"abc\"", 1, None),
+            ("+CSQ: 20,99", 0, None),
+        ] {
+            let expected = payload.map(|payload| Uncounted { session, topic: b"t", payload });
+            let found = uncounted(&Line::parse(line.as_bytes()));
+            assert_eq!(found, expected, "{line}");
+            let lengths = found.map(|it| (it.payload.len(), it.payload.is_empty()));
+            let expected = match payload {
+                Some(Encoding::Plain(text)) => Some((text.len() as u32, text.is_empty())),
+                Some(Encoding::Hex(_)) => Some((2, false)),
+                None => None,
+            };
+            assert_eq!(lengths, expected, "{line}");
+        }
+    }
+}

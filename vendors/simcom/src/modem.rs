@@ -711,3 +711,265 @@ fn quoted(line: &'static [u8]) -> &'static str {
     let part = line.split(|b| *b == b'"').nth(1).unwrap_or_default();
     core::str::from_utf8(part).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new() -> Simcom {
+        Simcom::new(Settings::new())
+    }
+
+    fn hears(modem: &mut Simcom, hear: fn(&mut Simcom, &Line<'_>), line: &str) {
+        hear(modem, &Line::parse(line.as_bytes()));
+    }
+
+    /// Names as `AT+CGMM` gives them, from the dialogues and the manuals' title
+    /// pages.
+    #[test]
+    #[cfg(feature = "status")]
+    fn the_model_tells_the_family_and_its_limits() {
+        for (name, model, family, payload, keep_alive) in [
+            ("SIMCOM_SIM7600E", "SIM7600E", Family::Sim7600, 10_240, 1),
+            ("SIM7500A", "SIM7500A", Family::Sim7600, 10_240, 1),
+            ("SIM7800SA", "SIM7800SA", Family::Sim7600, 10_240, 1),
+            ("+CGMM: SIM7600G-H", "SIM7600G-H", Family::Sim7600, 10_240, 1),
+            ("A7670E-FASE", "A7670E-FASE", Family::A76xx, 10_240, 1),
+            ("SIM7670G", "SIM7670G", Family::Sim767xx, 4_096, 1),
+            ("SIM7000G", "SIM7000G", Family::Unknown, 1_024, 60),
+        ] {
+            let mut modem = new();
+            hears(&mut modem, Simcom::model, name);
+            let limits = modem.limits();
+            let found = (modem.family(), limits.payload, limits.keep_alive_min);
+            assert_eq!(found, (family, payload, keep_alive), "{name}");
+            assert_eq!(modem.status().model.as_str(), model);
+        }
+        let mut given = Simcom::new(Settings::new().family(Family::A76xx));
+        hears(&mut given, Simcom::model, "SIM7670G");
+        assert_eq!((given.family(), given.limits().payload), (Family::A76xx, 10_240));
+    }
+
+    /// 3GPP TS 27.007, 8.5 (CSQ), 10.1.23 (CGPADDR), 7.2 and 10.1.20 to 10.1.22
+    /// (registration).
+    #[test]
+    #[cfg(feature = "status")]
+    fn what_the_modem_says_is_its_status() {
+        let mut modem = new();
+        hears(&mut modem, Simcom::firmware, "+CGMR: LE11B02SIM7600M21-A");
+        assert_eq!(modem.status().firmware.as_str(), "LE11B02SIM7600M21-A");
+        hears(&mut modem, Simcom::firmware, "A110B05A7670M7");
+        assert_eq!(modem.status().firmware.as_str(), "A110B05A7670M7");
+        for (line, dbm) in [
+            ("+CSQ: 0,99", Some(-113)),
+            ("+CSQ: 20,99", Some(-73)),
+            ("+CSQ: 31,0", Some(-51)),
+            ("+CSQ: 99,99", None),
+        ] {
+            hears(&mut modem, |modem, line| modem.report.signal(line), line);
+            assert_eq!(modem.status().signal_dbm, dbm, "{line}");
+        }
+        let known = Some(core::net::IpAddr::from([100, 111, 74, 74]));
+        for (line, address) in [
+            ("+CGPADDR: 1,100.111.74.74", known),
+            ("+CGPADDR: 2,10.0.0.1", known),
+            ("+CGPADDR: 1,36.9.137.138.1.2.3.4.5.6.7.8.9.10.11.12", None),
+            ("+CGPADDR: 1,100.111.74.74", known),
+            ("+CGPADDR: 1,0.0.0.0", None),
+        ] {
+            hears(&mut modem, |modem, line| modem.report.address(line), line);
+            assert_eq!(modem.status().address, address, "{line}");
+        }
+        for (line, registration) in [
+            ("+CREG: 0,2", Registration::Searching),
+            ("+CGREG: 0,5", Registration::Roaming),
+            ("+CREG: 0,3", Registration::Roaming),
+            ("+CEREG: 0,1", Registration::Roaming),
+            ("+CGREG: 0,0", Registration::Home),
+            ("+CEREG: 0,0", Registration::Denied),
+        ] {
+            hears(&mut modem, Simcom::registration, line);
+            assert_eq!(modem.status().registration, registration, "{line}");
+        }
+        for (line, sim) in [
+            ("+CPIN: READY", SimState::Ready),
+            ("+CPIN: SIM PIN", SimState::Pin),
+            ("Call Ready", SimState::Pin),
+            ("+CPIN: SIM PUK", SimState::Locked),
+        ] {
+            hears(&mut modem, Simcom::cpin, line);
+            assert_eq!(modem.status().sim, sim, "{line}");
+        }
+        for (line, bearer) in [("+CGACT: 1,1", true), ("+CGACT: 2,0", true), ("+CGACT: 1,0", false)]
+        {
+            hears(&mut modem, Simcom::active, line);
+            assert_eq!(modem.bearer, bearer, "{line}");
+        }
+    }
+
+    /// 0 is connected, 1 is not (A109 18.2.14; seen).
+    #[test]
+    fn the_modem_says_which_of_its_clients_is_connected() {
+        let mut modem = new();
+        hears(&mut modem, Simcom::leftover, "+CMQTTDISC: 0,0");
+        hears(&mut modem, Simcom::leftover, "+CMQTTDISC: 1,1");
+        assert!(modem.may_be_connected(0) && !modem.may_be_connected(1));
+        assert_eq!(modem.status().connected, Some(true));
+        modem.lost(Some(1), false, b"");
+        assert!(modem.may_be_connected(0));
+        modem.lost(Some(0), false, b"+CMQTTCONNLOST: 0,1");
+        assert_eq!(modem.status().connected, Some(false));
+    }
+
+    #[test]
+    #[cfg(feature = "status")]
+    fn a_restart_makes_void_what_was_known_of_the_network() {
+        let mut modem = new();
+        hears(&mut modem, Simcom::model, "SIM7600E");
+        hears(&mut modem, Simcom::cpin, "+CPIN: READY");
+        hears(&mut modem, Simcom::registration, "+CEREG: 0,1");
+        modem.report.address(&Line::parse(b"+CGPADDR: 1,10.0.0.1"));
+        hears(&mut modem, Simcom::leftover, "+CMQTTDISC: 0,0");
+        modem.restarted();
+        let model = Text::from_ascii(b"SIM7600E");
+        let connected = Some(false);
+        assert_eq!(modem.status(), Status { model, connected, ..Status::default() });
+    }
+
+    /// M18, A300 and A109, the test commands; then answers that were damaged on
+    /// their way.
+    #[test]
+    fn the_modems_own_limits_replace_those_of_its_family() {
+        let client_id = |modem: &Simcom| modem.limits().client_id.into();
+        let topic = |modem: &Simcom| modem.limits().topic.into();
+        let payload = |modem: &Simcom| modem.limits().payload;
+        type Hear = fn(&mut Simcom, &Line<'_>);
+        type Limit = fn(&Simcom) -> u32;
+        let rows: [(Hear, &str, Limit, Option<u32>); 12] = [
+            (Simcom::acquire_limits, "+CMQTTACCQ: (0-1),(1-23),(0-1)", client_id, Some(23)),
+            (Simcom::acquire_limits, "+CMQTTACCQ: (0-1),(1-256)", client_id, Some(256)),
+            (Simcom::acquire_limits, "+CMQTTACCQ: (0-1),(1-22)", client_id, None),
+            (Simcom::acquire_limits, "+CMQTTACCQ: (0-1),(2-256)", client_id, None),
+            (Simcom::acquire_limits, "+CMQTTACCQ: (0-),(1-256)", client_id, None),
+            (Simcom::acquire_limits, "+CMQTTACCQ: 256", client_id, None),
+            (Simcom::topic_limits, "+CMQTTTOPIC: (0-1),(1-512)", topic, Some(512)),
+            (Simcom::topic_limits, "+CMQTTTOPIC: (0-1),(1-12)", topic, None),
+            (Simcom::payload_limits, "+CMQTTPAYLOAD: (0-1),(1-4096)", payload, Some(4_096)),
+            (Simcom::payload_limits, "+CMQTTPAYLOAD: (0-1),(1-512)", payload, Some(512)),
+            (Simcom::payload_limits, "+CMQTTPAYLOAD: (0-1),(1-40)", payload, None),
+            (Simcom::payload_limits, "+CMQTTPAYLOAD: (0-1),(-4096)", payload, None),
+        ];
+        for (hear, line, limit, told) in rows {
+            let mut modem = Simcom::new(Settings::new().family(Family::A76xx));
+            let before = limit(&modem);
+            hears(&mut modem, hear, line);
+            assert_eq!(limit(&modem), told.unwrap_or(before), "{line}");
+        }
+        for (line, limits) in [
+            ("+CMQTTCONNECT: (0-1),(9-256),(60-64800),(0-1)", (60, 64_800)),
+            ("+CMQTTCONNECT: (0-1),(9-256),(1-3600),(0-1)", (1, 3_600)),
+            ("+CMQTTCONNECT: (0-1),(9-256),(0-70000),(0-1)", (0, u16::MAX)),
+            ("+CMQTTCONNECT: (0-1),(9-256),(600-64800),(0-1)", (1, 64_800)),
+            ("+CMQTTCONNECT: (0-1),(9-256),(5-648),(0-1)", (1, 64_800)),
+        ] {
+            let mut modem = Simcom::new(Settings::new().family(Family::A76xx));
+            hears(&mut modem, Simcom::connect_limits, line);
+            let Limits { keep_alive_min, keep_alive_max, .. } = modem.limits();
+            assert_eq!((keep_alive_min, keep_alive_max), limits, "{line}");
+        }
+    }
+
+    /// The fourth parameter of ACCQ (A300), or a key of CFG (A109).
+    #[test]
+    fn the_modem_says_where_it_takes_the_version_of_mqtt() {
+        for (accq, cfg, expected) in [
+            ("(0-1),(1-128),(0-1),(3-4)", "\"cid\",\"checkUTF8\"", Features::ACQUIRE_VERSION),
+            ("(0-1),(1-128),(0-1)", "\"version\",\"checkUTF8\"", Features::CONFIG_VERSION),
+            ("(0-1),(1-128)", "\"checkUTF8\"", Features::empty()),
+        ] {
+            let mut modem = new();
+            hears(&mut modem, Simcom::acquire_limits, &std::format!("+CMQTTACCQ: {accq}"));
+            hears(&mut modem, Simcom::config_keys, &std::format!("+CMQTTCFG: {cfg}"));
+            assert_eq!(modem.features, expected);
+            assert_eq!(modem.numbers()[2], u32::from(expected == Features::ACQUIRE_VERSION));
+        }
+    }
+
+    /// 5 to 55 characters, `.pem` or `.der` (A767); other manuals allow longer ones.
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_file_name_that_the_modem_would_not_take_is_refused() {
+        let check = |operation: &Operation<'_>| {
+            new().check(&Scope { operation, item: 0, session: 0, own: [0; 4], piece: 0 })
+        };
+        let longest = std::format!("{}.pem", "x".repeat(51));
+        let too_long = std::format!("x{longest}");
+        for (name, expected) in [
+            ("a.pem", None),
+            ("ca-1_x.der", None),
+            (&longest, None),
+            (&too_long, Some(Problem::TooLong { max: 55, actual: 56 })),
+            (".pem", Some(Problem::Malformed)),
+            ("", Some(Problem::Malformed)),
+            ("ca.txt", Some(Problem::Malformed)),
+            ("a\".pem", Some(Problem::Forbidden(b'"'))),
+            ("a b.pem", Some(Problem::Forbidden(b' '))),
+        ] {
+            let expected = expected.map_or(Ok(()), |it| Err(problem(FieldName::FileName, it)));
+            let content = Credential::Stored(name);
+            let file = hayes::File { kind: FileKind::Ca, content };
+            let options = hayes::mqtt::ConnectOptions::new("broker.example", 8883, "id").unwrap();
+            let options = options.tls(hayes::mqtt::Tls::with_ca(content));
+            assert_eq!(check(&Operation::Delete(name)), expected, "{name}");
+            assert_eq!(check(&Operation::Store(file)), expected, "{name}");
+            assert_eq!(check(&Operation::Connect(&options)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_explained_by_what_is_known() {
+        let explain = |sim, command, code| {
+            let mut modem = new();
+            modem.sim = sim;
+            modem.explain(command, b"AT+X", code)
+        };
+        let pin = Error::Pin("its PIN");
+        let puk = Error::Pin("its PUK or another code");
+        assert_eq!(explain(SimState::Pin, "+CPIN", Code::Cme(16)), (pin, None));
+        assert_eq!(explain(SimState::Locked, "+CPIN", Code::None), (puk, None));
+        for (sim, command, code, cause, loss) in [
+            (SimState::Ready, "+CPIN", Code::None, Cause::Unknown, None),
+            (SimState::Locked, "+CPIN", Code::Cme(16), Cause::Sim, None),
+            (SimState::Unknown, "+CPIN", Code::Cme(10), Cause::Sim, None),
+            (SimState::Unknown, "+CPIN", Code::Cme(100), Cause::Unknown, None),
+            (SimState::Ready, "+CMQTTACCQ", Code::None, Cause::ServiceDown, None),
+            (SimState::Ready, "+CMQTTSTART", Code::None, Cause::Unknown, None),
+            (SimState::Ready, "+CMQTTPUB", Code::Vendor(9), Cause::ServiceDown, Some(9)),
+            (SimState::Ready, "+CMQTTPUB", Code::Vendor(11), Cause::NotConnected, Some(11)),
+            (SimState::Ready, "+CMQTTPUB", Code::Vendor(14), Cause::Busy, Some(14)),
+            (SimState::Ready, "+CMQTTPUB", Code::Vendor(12), Cause::InvalidArgument, None),
+        ] {
+            let (error, lost) = explain(sim, command, code);
+            let Error::Refused(refusal) = error else { panic!("{command} {error:?}") };
+            assert_eq!((refusal.code, refusal.cause), (code, cause), "{command}");
+            assert_eq!(lost, loss.map(Loss::Found), "{command} {code}");
+        }
+        let (error, _) = new().explain("+CSSLCFG", b"AT+CSSLCFG=\"authmode\",0,1", Code::None);
+        let named = error == Error::Unsupported(Feature::Setting("authmode"));
+        assert_eq!(named, cfg!(feature = "tls"));
+    }
+
+    /// After CMQTTNONET the service must be stopped before it is started (A300
+    /// 16.3), whatever else happened since.
+    #[test]
+    fn a_service_that_lost_its_network_stays_broken_until_it_is_stopped() {
+        let mut modem = new();
+        modem.lost(None, true, b"+CMQTTNONET");
+        modem.unsure();
+        assert_eq!(modem.service, Service::Broken);
+        assert_eq!(modem.stopped(Answer::Ok), Then::Next);
+        assert_eq!(modem.service, Service::Stopped);
+        modem.unsure();
+        assert_eq!(modem.service, Service::Unknown);
+    }
+}

@@ -69,3 +69,32 @@ pub fn advice(code: i32) -> &'static str {
         _ => "see the modem's manual",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_fits_its_code() {
+        for (codes, word) in [
+            (&[3, 767][..], "connect first"),
+            (&[4][..], "first half minute"),
+            (&[10, 13, 15][..], "check the SIM"),
+            (&[11, 12, 16][..], "PIN"),
+            (&[14][..], "busy"),
+            (&[30, 31, 32][..], "antenna"),
+            (&[148, 149, 901][..], "access point"),
+            (&[62, 100][..], "store it"),
+            (&[63][..], "full"),
+            (&[765][..], "user name"),
+            (&[766][..], "mode"),
+            (&[797][..], "radio"),
+            (&[910, 911][..], "host and port"),
+            (&[9999][..], "manual"),
+        ] {
+            for code in codes {
+                assert!(advice(*code).contains(word), "{code}: {}", advice(*code));
+            }
+        }
+    }
+}

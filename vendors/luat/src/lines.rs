@@ -296,6 +296,60 @@ mod tests {
         assert_eq!(result_word(b"+MCONNECT", b"CONNECT OK"), None);
         assert_eq!(result_word(b"+MPUB", b"PUBREC"), None);
         assert_eq!(result_word(b"+MSUB", b"PUBACK"), None);
+        assert_eq!(result_word(b"+CPOWD", b"NORMAL POWER DOWN"), Some(0));
+        assert_eq!(result_word(b"+HTTPACTION", b"+HTTPACTION: 0,200,5"), Some(0));
+        assert_eq!(result_word(b"+HTTPACTION", b"+HTTPSTATUS: 1"), None);
+    }
+
+    /// M163: CIPSHUT, CIPSEND, FSWRITE.
+    #[test]
+    fn a_final_result_of_this_vendor_is_a_whole_line() {
+        for (line, result) in [
+            ("SHUT OK", Some(Ok(()))),
+            ("SEND OK", Some(Ok(()))),
+            ("DATA ACCEPT:7,20", Some(Ok(()))),
+            ("SEND FAIL", Some(Err(Failure::Error))),
+            ("TimeOut", Some(Err(Failure::Error))),
+            ("TimeOut!", None),
+            ("DATA", None),
+        ] {
+            assert_eq!(final_result(line.as_bytes()), result, "{line}");
+        }
+    }
+
+    /// What each line means while `AT+CEREG?` is in flight: of M163 and of the
+    /// dialogues.
+    #[test]
+    fn what_comes_unasked_is_told_from_an_answer() {
+        use hayes::at::dialect::{Form, Open, Reading, read};
+        let waiting = Urc::Waiting { slot: 3 };
+        let lost = Urc::Lost { session: 0, loss: Loss::Closed(None) };
+        for (line, meaning) in [
+            ("+MSUB: 3", Some(waiting)),
+            ("+MSUB: 4", Some(Urc::Other)),
+            ("+MSUB: \"t\",99999 byte,x", Some(Urc::MessageEnd { session: 0 })),
+            ("+MSUB: \"t\",(0-2)", Some(Urc::Other)),
+            ("CLOSED", Some(lost)),
+            ("7,CLOSED", Some(lost)),
+            ("7,RDY", None),
+            ("RDY", Some(Urc::Restarted)),
+            ("RING", Some(Urc::Other)),
+            ("TCP ERROR", Some(Urc::Other)),
+            ("+CEREG: 1,\"2797\",\"0D7B2F0B\",7", Some(Urc::Other)),
+            ("+CEREG: 3", Some(Urc::Other)),
+            ("+CEREG: 2,1,\"2797\",\"0D7B2F0B\",7", None),
+            ("+CGREG: 2,1", None),
+            ("+CREG: 2,1", None),
+            ("+CSQ: 20,0", Some(Urc::Other)),
+        ] {
+            let open = Open { name: b"+CEREG", form: Form::Query };
+            let found = match read::<crate::Luat>(line.as_bytes(), Some(&open)) {
+                Reading::Urc(urc) => Some(urc),
+                Reading::Info(_) => None,
+                other => panic!("{line} {other:?}"),
+            };
+            assert_eq!(found, meaning, "{line}");
+        }
     }
 
     #[test]

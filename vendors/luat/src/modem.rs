@@ -844,6 +844,284 @@ mod tests {
     fn old_firmware_gets_the_third_parameter_that_it_insists_on() {
         assert_eq!(identified("AirM2M_780E_V1150_LPAT").numbers()[3], 1);
         assert_eq!(identified("AirM2M_780E_V1156_LPAT").numbers()[3], 0);
+        assert_eq!(identified("AirM2M_780EL_V1005_LTE_AT_MU").numbers()[3], 1);
+        for name in ["780EL_V1006_LTE_AT_MU", "780EL_V1005_LTE_AT_MS", "780E_V1005_LTE_AT_MU"] {
+            assert_eq!(identified(&std::format!("AirM2M_{name}")).numbers()[3], 0, "{name}");
+        }
+    }
+
+    fn hears(modem: &mut Luat, hear: fn(&mut Luat, &Line<'_>), line: &str) {
+        hear(modem, &Line::parse(line.as_bytes()));
+    }
+
+    fn scope<'a>(operation: &'a Operation<'a>) -> Scope<'a> {
+        Scope { operation, item: 0, session: 0, own: [0; 4], piece: 0 }
+    }
+
+    /// Lines of the manual and of the dialogues, with others in between, which
+    /// change nothing.
+    #[test]
+    #[cfg(feature = "status")]
+    fn what_the_modem_says_is_its_status() {
+        let mut modem = Luat::new(Settings::new());
+        let at = |address: [u8; 4]| Some(core::net::IpAddr::from(address));
+        for (line, address) in [
+            ("+CGPADDR: 1,\"10.126.200.230\"", at([10, 126, 200, 230])),
+            ("+CGPADDR: 2,\"10.0.0.1\"", at([10, 126, 200, 230])),
+            ("+NITZ: 1,\"10.0.0.1\"", at([10, 126, 200, 230])),
+            ("+CGPADDR: 1,\"0.0.0.0\"", None),
+        ] {
+            hears(&mut modem, Luat::address, line);
+            assert_eq!(modem.status().address, address, "{line}");
+        }
+        for (line, registration) in [
+            ("+CREG: 0,2", Registration::Searching),
+            ("+CGREG: 0,5", Registration::Roaming),
+            ("+CREG: 0,3", Registration::Roaming),
+            ("+CEREG: 0,1", Registration::Roaming),
+            ("+CGREG: 0,0", Registration::Home),
+            ("+NITZ: 0,5", Registration::Home),
+            ("+CEREG: 0,0", Registration::Denied),
+        ] {
+            hears(&mut modem, Luat::registration, line);
+            assert_eq!(modem.status().registration, registration, "{line}");
+        }
+        for (line, sim) in [
+            ("+CPIN: READY", SimState::Ready),
+            ("+CPIN: SIM PIN", SimState::Pin),
+            ("+CPIN: SIM PUK", SimState::Locked),
+            ("+CPIN: SIM REMOVED", SimState::Absent),
+            ("+NITZ: READY", SimState::Absent),
+        ] {
+            hears(&mut modem, Luat::cpin, line);
+            assert_eq!(modem.status().sim, sim, "{line}");
+        }
+        for (line, connected) in [
+            ("+MQTTSTATU :1", Some(true)),
+            ("+MQTTSTATU :0", Some(false)),
+            ("+MQTTSTATU :2", Some(false)),
+            ("+NITZ: 1", Some(false)),
+        ] {
+            hears(&mut modem, Luat::state, line);
+            assert_eq!(modem.status().connected, connected, "{line}");
+        }
+        for (line, attached) in [("+CGATT: 1", true), ("+NITZ: 0", true), ("+CGATT: 0", false)] {
+            hears(&mut modem, Luat::attachment, line);
+            assert_eq!(modem.attached, attached, "{line}");
+        }
+    }
+
+    /// 10: SIM not inserted (manual, CME errors).
+    #[test]
+    fn a_missing_sim_is_no_failure_of_status() {
+        for (answer, then, sim) in [
+            (Answer::Failed(Code::Cme(10)), Then::Next, SimState::Absent),
+            (Answer::Failed(Code::Cme(13)), Then::Next, SimState::Unknown),
+            (Answer::Silence, Then::Fail, SimState::Unknown),
+        ] {
+            let mut modem = Luat::new(Settings::new());
+            assert_eq!(modem.no_sim(answer), then);
+            assert_eq!(modem.status().sim, sim);
+        }
+    }
+
+    #[test]
+    fn messages_wait_if_one_slot_is_valid() {
+        for (lines, waits) in [
+            (&["+MQTTMSGGET: 0,VALID", "+MQTTMSGGET: 1,INVALID"], true),
+            (&["+MQTTMSGGET: 0,INVALID", "+MQTTMSGGET: 1,INVALID"], false),
+            (&["+NITZ: 0,VALID", "+MQTTMSGGET: 1,INVALID"], false),
+        ] {
+            let mut modem = Luat::new(Settings::new());
+            lines.iter().for_each(|line| hears(&mut modem, Luat::slot, line));
+            assert_eq!(modem.has_messages, waits, "{lines:?}");
+        }
+    }
+
+    /// Manual V1.6.7, MCONNECT: above 300 s its third parameter is needed; the
+    /// firmware before it has none.
+    #[test]
+    fn a_slow_heart_beat_is_asked_for_where_the_modem_has_it() {
+        for (seconds, ranges, third) in [
+            (300, "+MCONNECT: (0-1),(1-65535),(0-1)", 0),
+            (301, "+MCONNECT: (0-1),(1-65535),(0-1)", 1),
+            (301, "+MCONNECT:(0-1),(1-65535)", 0),
+            (301, "+NITZ: 1,2,3", 0),
+        ] {
+            let options = hayes::mqtt::ConnectOptions::new("broker.example", 1883, "id").unwrap();
+            let options = options.keep_alive(seconds);
+            let mut modem = Luat::new(Settings::new());
+            modem.begin(&scope(&Operation::Connect(&options)));
+            hears(&mut modem, Luat::connect_ranges, ranges);
+            hears(&mut modem, Luat::connect_ranges, "+CSQ: 20,0");
+            let [_, mode, _, is_written] = modem.numbers();
+            assert_eq!((mode, is_written), (third, third), "{seconds} {ranges}");
+        }
+    }
+
+    /// 765 was reported for an empty user name, which only goes out if there is
+    /// neither user nor will.
+    #[test]
+    fn only_a_refused_empty_user_name_is_left_out() {
+        let options = hayes::mqtt::ConnectOptions::new("broker.example", 1883, "id").unwrap();
+        let named = options.credentials("u", None).unwrap();
+        let will = options.last_will(hayes::mqtt::Will::new("w", b"x").unwrap());
+        for (options, code, expected) in [
+            (options, 765, Then::Next),
+            (options, 767, Then::Fail),
+            (named, 765, Then::Fail),
+            (will, 765, Then::Fail),
+        ] {
+            let mut modem = Luat::new(Settings::new());
+            modem.begin(&scope(&Operation::Connect(&options)));
+            assert_eq!(modem.configured(Answer::Failed(Code::Cme(code))), expected);
+            assert_eq!(modem.refuses_empty_user, expected == Then::Next);
+        }
+    }
+
+    #[test]
+    fn a_failure_is_explained_by_what_is_known() {
+        let explain = |sim, command, code| {
+            let mut modem = Luat::new(Settings::new());
+            modem.sim = sim;
+            modem.explain(command, b"AT+X", code)
+        };
+        let pin = Error::Pin("its PIN");
+        let puk = Error::Pin("its PUK or another code");
+        assert_eq!(explain(SimState::Pin, "+CPIN", Code::Cme(16)), (pin, None));
+        assert_eq!(explain(SimState::Locked, "+CPIN", Code::None), (puk, None));
+        for command in ["+CEREG", "+CGATT"] {
+            let nowhere = Error::NotRegistered(Registration::Unknown);
+            assert_eq!(explain(SimState::Ready, command, Code::None), (nowhere, None));
+        }
+        for (sim, command, code, cause, loss) in [
+            (SimState::Ready, "+CPIN", Code::None, Cause::Unknown, None),
+            (SimState::Locked, "+CPIN", Code::Cme(12), Cause::Sim, None),
+            (SimState::Ready, "+MPUB", Code::Cme(767), Cause::NotConnected, Some(767)),
+            (SimState::Ready, "+MPUBEX", Code::Cme(767), Cause::NotConnected, Some(767)),
+            (SimState::Ready, "+MSUB", Code::Cme(767), Cause::NotConnected, Some(767)),
+            (SimState::Ready, "+MUNSUB", Code::Cme(767), Cause::NotConnected, Some(767)),
+            (SimState::Ready, "+MPUB", Code::Cme(765), Cause::InvalidArgument, None),
+            (SimState::Ready, "+MQTTMODE", Code::Cme(767), Cause::NotConnected, None),
+            (SimState::Ready, "+MPUB", Code::Cme(9_999), Cause::Unknown, None),
+        ] {
+            let (error, lost) = explain(sim, command, code);
+            let Error::Refused(refusal) = error else { panic!("{command} {error:?}") };
+            assert_eq!((refusal.code, refusal.cause), (code, cause), "{command}");
+            assert_eq!(lost, loss.map(Loss::Found), "{command} {code}");
+        }
+        let line = b"AT+SSLCFG=\"seclevel\",88,1";
+        let (error, _) = Luat::new(Settings::new()).explain("+SSLCFG", line, Code::None);
+        let named = error == Error::Unsupported(Feature::Setting("seclevel"));
+        assert_eq!(named, cfg!(feature = "tls"));
+    }
+
+    #[test]
+    #[cfg(feature = "status")]
+    fn a_restart_makes_void_what_was_known_of_the_network() {
+        let mut modem = identified("AirM2M_780E_V1169_LTE_AT");
+        hears(&mut modem, Luat::cpin, "+CPIN: READY");
+        hears(&mut modem, Luat::registration, "+CEREG: 0,1");
+        hears(&mut modem, Luat::address, "+CGPADDR: 1,\"10.0.0.1\"");
+        hears(&mut modem, Luat::state, "+MQTTSTATU :1");
+        hears(&mut modem, Luat::attachment, "+CGATT: 1");
+        modem.session = Session::Open;
+        modem.restarted();
+        let firmware = Text::from_ascii(b"AirM2M_780E_V1169_LTE_AT");
+        assert_eq!(modem.status(), Status { firmware, ..Status::default() });
+        assert_eq!((modem.session, modem.attached), (Session::Unknown, false));
+    }
+
+    /// Manual V1.6.3: 1 to 64 characters.
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_file_name_that_the_modem_would_not_take_is_refused() {
+        let (longest, too_long) = ("x".repeat(64), "x".repeat(65));
+        for (name, expected) in [
+            ("a", None),
+            ("dir/ca-1_x.pem", None),
+            (&longest, None),
+            (&too_long, Some(Problem::TooLong { max: 64, actual: 65 })),
+            ("", Some(Problem::Empty)),
+            ("a\"b", Some(Problem::Forbidden(b'"'))),
+            ("a b", Some(Problem::Forbidden(b' '))),
+        ] {
+            let expected = expected.map_or(Ok(()), |it| Err(problem(FieldName::FileName, it)));
+            let content = Credential::Stored(name);
+            let file = hayes::File { kind: hayes::FileKind::Ca, content };
+            let options = hayes::mqtt::ConnectOptions::new("broker.example", 8883, "id").unwrap();
+            let options = options.tls(hayes::mqtt::Tls::with_ca(content));
+            let operations =
+                [Operation::Delete(name), Operation::Store(file), Operation::Connect(&options)];
+            for operation in operations {
+                let checked = Luat::new(Settings::new()).check(&scope(&operation));
+                assert_eq!(checked, expected, "{name}");
+            }
+        }
+    }
+
+    /// `seclevel` is 0 none, 1 the server, 2 both (manual).
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_client_certificate_needs_a_server_that_is_verified() {
+        use hayes::mqtt::{ConnectOptions, Tls};
+        let pem = Credential::Pem(b"x");
+        for (tls, level) in [
+            (Tls::insecure(), Some(0)),
+            (Tls::with_ca(pem), Some(1)),
+            (Tls::with_ca(pem).client(pem, pem), Some(2)),
+            (Tls::insecure().client(pem, pem), None),
+        ] {
+            let options = ConnectOptions::new("broker.example", 8883, "id").unwrap().tls(tls);
+            let operation = Operation::Connect(&options);
+            let mut modem = Luat::new(Settings::new());
+            let refused = Err(Error::Unsupported(Feature::Setting("seclevel")));
+            let expected = if level.is_some() { Ok(()) } else { refused };
+            assert_eq!(modem.check(&scope(&operation)), expected);
+            modem.begin(&scope(&operation));
+            assert!(level.is_none_or(|level| modem.numbers()[2] == level), "{level:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn what_a_build_does_not_have_is_told_beforehand() {
+        let small = identified("AirM2M_780EL_LTE_AT_MU").capabilities();
+        assert!(!small.contains(Capabilities::TLS) && small.contains(Capabilities::WILL));
+        let whole = identified("AirM2M_780E_V1169_LTE_AT").capabilities();
+        assert_eq!(whole, Capabilities::all().difference(Capabilities::SECOND_SESSION));
+        let modem = identified("AirM2M_780E_V1169_LTE_AT");
+        assert_eq!(modem.assurance(QoS::AtMostOnce), Assurance::HandedOver);
+        assert_eq!(modem.assurance(QoS::AtLeastOnce), Assurance::BrokerAck);
+        // The vendor gives an attachment two minutes, bring-up its setting.
+        assert_eq!(modem.patience_ms(Verb::Connect), 120_000);
+        assert_eq!(modem.patience_ms(Verb::BringUp), 180_000);
+    }
+
+    /// As `AT+CPNETAPN?` prints it (manual): nothing is set that is set already.
+    #[test]
+    fn an_access_point_is_compared_in_all_its_parts() {
+        use hayes::mqtt::{AuthType, Network};
+        const LINES: [&str; 5] = ["MODE:2", "APN:iot", "USR:u", "PWD:p", "AUTHMODE:1"];
+        for (auth, changed, differs) in [
+            (AuthType::Pap, None, false),
+            (AuthType::Chap, None, true),
+            (AuthType::Pap, Some((1, "APN:other")), true),
+            (AuthType::Pap, Some((2, "USR:p")), true),
+            (AuthType::Pap, Some((4, "AUTHMODE:2")), true),
+            (AuthType::Chap, Some((4, "AUTHMODE:2")), false),
+        ] {
+            let network = Network::new().apn("iot").unwrap().credentials(auth, "u", "p").unwrap();
+            let mut modem = Luat::new(Settings::new());
+            modem.begin(&scope(&Operation::BringUp(&network)));
+            let mut lines = LINES;
+            if let Some((at, line)) = changed {
+                lines[at] = line;
+            }
+            lines.iter().for_each(|line| hears(&mut modem, Luat::access_point, line));
+            assert_eq!(modem.compared(Answer::Ok), Then::Next);
+            assert_eq!(modem.wants_access(), differs, "{auth:?} {changed:?}");
+        }
     }
 
     #[test]
@@ -854,5 +1132,24 @@ mod tests {
         let mut modem = Luat::new(Settings::new());
         modem.begin(&Scope { operation: &operation, item: 0, session: 0, own: [0; 4], piece: 0 });
         assert!(!std::format!("{modem:?}").contains("s3cret"));
+    }
+
+    /// What was cut short is shorter than it should be.
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_file_is_stored_if_all_of_it_is() {
+        let content = Credential::Pem(b"pem");
+        let file = hayes::File { kind: hayes::FileKind::Ca, content };
+        for (size, answer, then) in [
+            ("+FSFLSIZE: 3", Answer::Ok, Then::Next),
+            ("+FSFLSIZE: 2", Answer::Ok, Then::Fail),
+            ("+NITZ: 3", Answer::Ok, Then::Fail),
+            ("+FSFLSIZE: 3", Answer::Failed(Code::None), Then::Fail),
+        ] {
+            let mut modem = Luat::new(Settings::new());
+            modem.begin(&scope(&Operation::Store(file)));
+            hears(&mut modem, Luat::file_size, size);
+            assert_eq!(modem.stored(answer), then, "{size}");
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{Heard, Kind, Luat, luat_config as config, message};
+use common::{Heard, Kind, Luat, answered, luat_config as config, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
         AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
-        Network, Problem, Publish, QoS, Refusal, Subscription, Tls, TopicFilter, Will,
+        Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
+        Will,
     },
 };
 use hayes_emulator::luat::{BootState, Config, Family, Quirk, Sim};
@@ -170,35 +171,6 @@ fn a_link_of_an_earlier_life_is_torn_down_once() {
     assert!(!host.contains("AT+MIPCLOSE"), "{host}");
 }
 
-/// The modem answers from a table: nothing but OK where it has no line.
-fn answered(driver: &mut hayes_luat::Machine<128, 512>, table: &[(&str, &str)]) -> Vec<String> {
-    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
-    let operation = Operation::Connect(&options);
-    let (mut now, mut line, mut lines) = (0, Vec::new(), Vec::new());
-    driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
-    while driver.outcome().is_none() {
-        let time = hayes::Instant::from_millis(now);
-        while let Some(bytes) = driver.transmit(Some(&operation), time).map(<[u8]>::to_vec) {
-            driver.sent(bytes.len());
-            line.extend(bytes);
-        }
-        if line.ends_with(b"\r\n") {
-            let text = String::from_utf8(std::mem::take(&mut line)).unwrap().trim().to_owned();
-            let row = table.iter().find(|(start, _)| text.starts_with(start));
-            let answer = row.map_or("OK", |(_, answer)| *answer);
-            lines.push(text);
-            for answer in answer.split('|') {
-                driver.receive(format!("\r\n{answer}\r\n").as_bytes(), time);
-            }
-        } else if let Some(next) = driver.deadline() {
-            now = next.as_millis();
-            driver.tick(next);
-        }
-        assert!(lines.len() < 100, "a loop: {lines:?}");
-    }
-    lines
-}
-
 /// Host restart: the link is still there (reported; T17 of the protocol
 /// study).
 #[test]
@@ -215,7 +187,8 @@ fn a_link_that_does_not_go_away_is_torn_down_once_more_and_never_again() {
         table.push((command, answer));
         table.push(("AT+MIPSTART", "OK|CONNECT OK"));
         let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
-        let lines = answered(&mut driver, &table);
+        let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+        let (lines, _) = answered(&mut driver, &Operation::Connect(&options), &table);
         let count = |start: &str| lines.iter().filter(|line| line.starts_with(start)).count();
         assert_eq!(count("AT+MIPSTART"), 2, "{lines:?}");
         assert_eq!(count("AT+MIPCLOSE"), 3, "{lines:?}");
@@ -673,4 +646,181 @@ fn a_topic_longer_than_the_line_buffer_does_not_let_its_payload_out() {
             assert!(events.contains(&"NetworkLost".to_owned()), "{length} {chunk} {events:?}");
         }
     }
+}
+
+/// Answers of an Air780E that is up and free (tests/captures/luat).
+const UP: [(&str, &str); 6] = [
+    ("ATI", "AirM2M_780E_V1169_LTE_AT|OK"),
+    ("AT+CSQ", "+CSQ: 20,0|OK"),
+    ("AT+CGATT?", "+CGATT: 1|OK"),
+    ("AT+MIPSTART", "OK|CONNECT OK"),
+    ("AT+SSLMIPSTART", "OK|CONNECT OK"),
+    ("AT+MCONNECT", "OK|CONNACK OK"),
+];
+
+/// Of these, those that were sent.
+fn lines_of(settings: Settings, operation: &Operation<'_>, start: &str) -> Vec<String> {
+    let mut driver = hayes_luat::machine::<128, 512>(settings);
+    let (mut lines, outcome) = answered(&mut driver, operation, &UP);
+    assert_eq!(outcome, Ok(()), "{lines:?}");
+    lines.retain(|line| line.starts_with(start));
+    lines
+}
+
+#[test]
+fn a_connect_finds_out_what_modem_it_is_and_how_it_hands_messages_over() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let connect = Operation::Connect(&options);
+    for (settings, line) in [
+        (Settings::new(), "AT+MQTTMSGSET=0"),
+        (Settings::new().receiving(Receiving::Cached), "AT+MQTTMSGSET=1"),
+    ] {
+        assert_eq!(lines_of(settings, &connect, "ATI").len(), 1);
+        assert_eq!(lines_of(settings, &connect, "AT+MQTTMSGSET"), [line]);
+    }
+    let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+    let mut silent = UP;
+    silent[0].1 = "OK";
+    let (lines, outcome) = answered(&mut driver, &connect, &silent);
+    assert_eq!(outcome, Err(Error::WrongModem("it does not say what it is")));
+    assert_eq!(lines.iter().filter(|line| *line == "ATI").count(), 3);
+}
+
+/// The numbers are those of the IANA registry.
+#[test]
+fn a_suite_is_offered_only_if_it_was_chosen() {
+    let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap();
+    let options = options.tls(Tls::insecure());
+    let connect = Operation::Connect(&options);
+    let offered = |settings| lines_of(settings, &connect, "AT+SSLCFG=\"ciphersuite\"");
+    assert_eq!(offered(Settings::new()), [""; 0]);
+    for (suite, number) in [
+        (CipherSuite::All, "0XFFFF"),
+        (CipherSuite::RsaAes128CbcSha, "0X002F"),
+        (CipherSuite::RsaAes256CbcSha, "0X0035"),
+        (CipherSuite::RsaAes256CbcSha256, "0X003D"),
+    ] {
+        let line = format!("AT+SSLCFG=\"ciphersuite\",88,{number}");
+        assert_eq!(offered(Settings::new().cipher_suite(suite)), [line]);
+    }
+    let dates = |options: &ConnectOptions<'_>| {
+        lines_of(Settings::new(), &Operation::Connect(options), "AT+SSLCFG=\"ignorelocaltime\"")
+    };
+    assert_eq!(dates(&options), ["AT+SSLCFG=\"ignorelocaltime\",88,1"]);
+    let checked = options.tls(Tls::insecure().check_clock(true));
+    assert_eq!(dates(&checked), ["AT+SSLCFG=\"ignorelocaltime\",88,0"]);
+}
+
+/// 62: the file does not exist (manual, FSFLSIZE).
+#[test]
+fn a_file_of_another_size_is_deleted_and_one_of_the_same_size_is_kept() {
+    let file = File { kind: FileKind::Ca, content: Credential::Pem(b"pem") };
+    for (size, lines) in [
+        ("+FSFLSIZE: 3|OK", ["AT+FSDEL"; 0].as_slice()),
+        ("+FSFLSIZE: 7|OK", &["AT+FSDEL", "AT+FSCREATE", "AT+FSWRITE"]),
+        ("+CME ERROR: 62", &["AT+FSCREATE", "AT+FSWRITE"]),
+    ] {
+        let table = [UP.as_slice(), &[("AT+FSFLSIZE", size), ("AT+FSWRITE", "ERROR")]].concat();
+        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+        let (sent, outcome) = answered(&mut driver, &Operation::Store(file), &table);
+        assert_eq!(outcome.is_ok(), lines.is_empty(), "{sent:?}");
+        let mut names: Vec<_> = sent.iter().filter_map(|line| line.split('=').next()).collect();
+        names.retain(|name| name.starts_with("AT+FS") && *name != "AT+FSFLSIZE");
+        assert_eq!(names, lines, "{size}");
+    }
+}
+
+#[test]
+fn each_of_several_filters_is_unsubscribed_from_and_none_may_leave_its_field() {
+    let mut rig = connected(Family::Air780e);
+    rig.subscribe("a").unwrap();
+    rig.subscribe("b").unwrap();
+    let gone = ["a", "b"].map(|filter| TopicFilter::new(filter).unwrap());
+    rig.run(&Operation::Unsubscribe(&gone)).unwrap();
+    rig.deliver("a", b"x");
+    rig.deliver("b", b"x");
+    assert_eq!(rig.events(), [], "{}", rig.transcript());
+    let odd = ["a", "b\\"].map(|filter| TopicFilter::new(filter).unwrap());
+    let refused = FieldError::forbidden(Field::TopicFilter, b'\\');
+    assert_eq!(rig.run(&Operation::Unsubscribe(&odd)), Err(Error::Field(refused)));
+}
+
+/// 16: incorrect password (manual, CME errors).
+#[test]
+fn no_pin_goes_out_that_nobody_gave() {
+    let pin = Network::new().pin("4711").unwrap();
+    let locked = [("AT+CPIN?", "+CPIN: SIM PIN|OK"), ("AT+CPIN=", "+CME ERROR: 16")];
+    for (network, times) in [(Network::new(), 0), (pin, 1)] {
+        let table = [UP.as_slice(), &locked].concat();
+        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+        let (lines, outcome) = answered(&mut driver, &Operation::BringUp(&network), &table);
+        assert_eq!(outcome, Err(Error::Pin("its PIN")));
+        let tries = lines.iter().filter(|line| line.starts_with("AT+CPIN=")).count();
+        assert_eq!(tries, times, "three wrong tries lock a SIM");
+    }
+}
+
+/// An attachment that never comes ends bring-up in its time, and one that was
+/// lost is asked for before a connect.
+#[test]
+fn nothing_goes_on_without_the_attachment() {
+    let detached = [[("AT+CGATT?", "+CGATT: 0|OK"), ("AT+CREG?", "+CREG: 0,1|OK")].as_slice(), &UP];
+    let settings = Settings::new().bring_up_timeout(3);
+    let mut driver = hayes_luat::machine::<128, 512>(settings);
+    let table = [&[("AT+CPIN?", "+CPIN: READY|OK")], detached.concat().as_slice()].concat();
+    let (_, outcome) = answered(&mut driver, &Operation::BringUp(&Network::new()), &table);
+    assert_eq!(outcome, Err(Error::NotRegistered(Registration::Home)));
+
+    let mut rig = connected(Family::Air780e);
+    rig.modem.urc(rig.now, "+CGEV: NW DETACH");
+    rig.idle(10);
+    let before = rig.host.len();
+    rig.connect().unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
+    assert!(rig.host[before..].windows(9).any(|w| w == b"AT+CGATT?"), "{}", rig.transcript());
+}
+
+#[test]
+fn a_question_without_an_answer_is_told_as_such() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let (up, connect) = (Operation::BringUp(&Network::new()), Operation::Connect(&options));
+    for (operation, line, name) in [
+        (&up, "AT+CEREG?", "+CEREG"),
+        (&up, "AT+CGATT?", "+CGATT"),
+        (&connect, "AT+CGATT?", "+CGATT"),
+    ] {
+        let rows = [("AT+CPIN?", "+CPIN: READY|OK"), ("AT+CREG?", "+CREG: 0,1|OK"), (line, "")];
+        let table: Vec<_> = UP.into_iter().filter(|row| row.0 != line).chain(rows).collect();
+        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+        let (lines, outcome) = answered(&mut driver, operation, &table);
+        assert_eq!(outcome, Err(Error::NoResult(name)), "{lines:?}");
+    }
+}
+
+#[test]
+fn this_modem_has_one_session() {
+    let mut rig = connected(Family::Air780e);
+    let refused = Err(Error::Unsupported(Feature::SecondSession));
+    assert_eq!((rig.driver.select(0), rig.driver.select(1)), (Ok(()), refused));
+    rig.publish("t", b"x", QoS::AtMostOnce).unwrap();
+}
+
+#[test]
+fn a_machine_is_idle_when_nothing_is_left_to_be_done() {
+    let settings = Settings::new().receiving(Receiving::Cached);
+    let mut rig = up(Luat::with(config(Family::Air780e), settings));
+    rig.subscribe("t").unwrap();
+    assert!(rig.driver.is_idle());
+    let publish = Publish::new("t", b"x").unwrap();
+    rig.start(&Operation::Publish(&publish)).unwrap();
+    assert!(!rig.driver.is_idle(), "asked for, and not begun");
+    rig.exchange(Some(&Operation::Publish(&publish)));
+    assert!(!rig.driver.is_idle(), "begun");
+    rig.driver.abandon(0);
+    assert!(!rig.driver.is_idle(), "not ended");
+    rig.idle(60_000);
+    assert!(rig.driver.is_idle());
+    rig.driver.receive(b"\r\n+MSUB: 0\r\n", hayes::Instant::from_millis(rig.now));
+    assert!(!rig.driver.is_idle(), "a message waits");
+    rig.idle(60_000);
+    assert!(rig.driver.is_idle());
 }

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::{Heard, Simcom, config, message};
+use common::{Heard, Simcom, answered, config, dialogue, framed, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
-        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError, Loss,
-        Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
-        Will,
+        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
+        LinkState, Loss, Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls,
+        TopicFilter, Will,
     },
 };
 use hayes_emulator::Quirk;
@@ -355,8 +355,10 @@ fn both_sessions_work_side_by_side() {
     rig.subscribe("first").unwrap();
     rig.driver.select(1).unwrap();
     assert_eq!(rig.publish("t", b"x", QoS::AtMostOnce), Err(Error::NotConnected));
+    assert_eq!(rig.driver.status().link, LinkState::Idle);
     let options = ConnectOptions::new("other.example", 1883, "device-8").unwrap();
     rig.run(&Operation::Connect(&options)).unwrap();
+    assert_eq!(rig.driver.status().link, LinkState::Connected);
     rig.subscribe("second").unwrap();
     rig.publish("first", b"from 1", QoS::AtLeastOnce).unwrap();
     rig.driver.select(0).unwrap();
@@ -366,10 +368,137 @@ fn both_sessions_work_side_by_side() {
         Heard::Message(session, topic.into(), payload.to_vec())
     };
     assert_eq!(rig.events(), [heard(0, "first", b"from 1"), heard(1, "second", b"from 0")]);
+    let stops = |rig: &Simcom| rig.host.windows(12).filter(|w| w == b"AT+CMQTTSTOP").count();
     rig.run(&Operation::Disconnect).unwrap();
+    assert_eq!(stops(&rig), 0, "the other session needs the service");
     rig.driver.select(1).unwrap();
     rig.publish("t", b"still", QoS::AtLeastOnce).unwrap();
     rig.run(&Operation::Disconnect).unwrap();
+    assert_eq!(stops(&rig), 1, "{}", rig.transcript());
+}
+
+/// Answers of an A7670E that is up and free (tests/captures/simcom).
+const UP: [(&str, &str); 11] = [
+    ("AT+CMEE?", "+CMEE: 1|OK"),
+    ("AT+CGMM", "A7670E-FASE|OK"),
+    ("AT+CPIN?", "+CPIN: READY|OK"),
+    ("AT+CREG?", "+CREG: 0,1|OK"),
+    ("AT+CGACT?", "+CGACT: 1,1|OK"),
+    ("AT+CMQTTDISC?", "+CMQTTDISC: 0,1|+CMQTTDISC: 1,1|OK"),
+    ("AT+CMQTTDISC=", "OK|+CMQTTDISC: 0,0"),
+    ("AT+CMQTTREL", "+CMQTTREL: 0,0|OK"),
+    ("AT+CMQTTSTART", "OK|+CMQTTSTART: 0"),
+    ("AT+CMQTTSTOP", "OK|+CMQTTSTOP: 0"),
+    ("AT+CMQTTCONNECT=0", "OK|+CMQTTCONNECT: 0,0"),
+];
+
+/// The rows first, then those of [`UP`].
+fn table(rows: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
+    [rows, &UP].concat()
+}
+
+fn count(lines: &[String], start: &str) -> usize {
+    lines.iter().filter(|line| line.starts_with(start)).count()
+}
+
+#[test]
+fn bring_up_sets_only_what_is_asked_for_and_missing() {
+    let network = Network::new();
+    let with_apn = network.apn("iot").unwrap();
+    let with_pin = network.pin("4711").unwrap();
+    let user = with_apn.credentials(AuthType::Pap, "u", "p").unwrap();
+    let written: [(&str, &'static str, &'static str); 2] = [
+        ("AT+CGDCONT=", "AT+CGDCONT?", "+CGDCONT: 1,\"IP\",\"iot\",\"0.0.0.0\",0,0|OK"),
+        ("AT+CGACT=1,1", "AT+CGACT?", "+CGACT: 1,0|OK"),
+    ];
+    for order in [None, Some(AuthOrder::UserFirst), Some(AuthOrder::PasswordFirst)] {
+        let settings = order.map_or(Settings::new(), |order| Settings::new().auth_order(order));
+        let run = |network: &Network<'_>, rows: &[(&'static str, &'static str)]| {
+            let mut driver = hayes_simcom::machine::<128, 512>(settings);
+            answered(&mut driver, &Operation::BringUp(network), &table(rows))
+        };
+        let (lines, outcome) = run(&network, &[]);
+        assert_eq!(outcome, Ok(()));
+        for start in ["AT+CGDCONT=", "AT+CGAUTH", "AT+CFUN", "AT+CPIN=", "AT+CGACT=1,1"] {
+            assert_eq!(count(&lines, start), 0, "{start} {lines:?}");
+        }
+        let [(set, asked, answer), (activate, state, inactive)] = written;
+        assert_eq!(count(&run(&network, &[(state, inactive)]).0, activate), 1);
+        assert_eq!(count(&run(&with_apn, &[]).0, set), 1);
+        assert_eq!(count(&run(&with_apn, &[(asked, answer)]).0, set), 0);
+        if order.is_some() {
+            assert_ne!(count(&run(&user, &[]).0, "AT+CGAUTH=1,1,"), 0);
+        }
+        // Three wrong PINs lock a SIM, so none goes out that nobody gave.
+        let locked = ("AT+CPIN?", "+CPIN: SIM PIN|OK");
+        let (lines, outcome) = run(&network, &[locked]);
+        assert_eq!((count(&lines, "AT+CPIN="), outcome), (0, Err(Error::Pin("its PIN"))));
+        let (lines, outcome) = run(&with_pin, &[locked, ("AT+CPIN=", "+CME ERROR: 16")]);
+        assert_eq!((count(&lines, "AT+CPIN="), outcome), (1, Err(Error::Pin("its PIN"))));
+    }
+}
+
+/// What an earlier life of the host left (A300 and A109: CMQTTDISC?, 0 is
+/// connected) is torn down, and what is known is not asked again.
+#[test]
+fn a_connect_tears_down_what_is_left_and_nothing_else() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let connect = Operation::Connect(&options);
+    for (state, disconnects, releases) in [
+        ("+CMQTTDISC: 0,1|+CMQTTDISC: 1,1|OK", 0, 1),
+        ("+CMQTTDISC: 0,0|+CMQTTDISC: 1,1|OK", 1, 1),
+        ("+CMQTTDISC: 0,1|+CMQTTDISC: 1,0|OK", 0, 1),
+        ("ERROR", 0, 0),
+    ] {
+        let table = table(&[("AT+CMQTTDISC?", state)]);
+        let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+        let (lines, outcome) = answered(&mut driver, &connect, &table);
+        assert_eq!(outcome, Ok(()), "{lines:?}");
+        let counts = (count(&lines, "AT+CMQTTDISC=0"), count(&lines, "AT+CMQTTREL=0"));
+        assert_eq!(counts, (disconnects, releases), "{state}");
+        let firsts = ["AT+CMQTTDISC?", "AT+CMQTTSTART", "AT+CMQTTACCQ=?", "AT+CMQTTCONNECT=?"];
+        assert_eq!(firsts.map(|start| count(&lines, start)), [1; 4], "{lines:?}");
+        assert_eq!((count(&lines, "AT+CMQTTSTOP"), count(&lines, "AT+CSSLCFG")), (0, 0));
+        let (lines, _) = answered(&mut driver, &Operation::Disconnect, &table);
+        let ends = ["AT+CMQTTDISC=0", "AT+CMQTTREL=0", "AT+CMQTTSTOP"];
+        assert_eq!(ends.map(|start| count(&lines, start)), [1; 3], "{lines:?}");
+        let (lines, outcome) = answered(&mut driver, &connect, &table);
+        assert_eq!(outcome, Ok(()), "{lines:?}");
+        assert_eq!(firsts.map(|start| count(&lines, start)), [0, 1, 0, 0], "{lines:?}");
+        assert_eq!((count(&lines, ends[0]), count(&lines, ends[1])), (0, 0), "{lines:?}");
+    }
+}
+
+/// 19: client is used (A300 16.3). It is released once; a service that is not
+/// as was thought is looked at again, once.
+#[test]
+fn a_client_that_cannot_be_acquired_is_tried_once_more_and_never_again() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    for (answer, releases, asks, code, cause) in [
+        ("+CMQTTACCQ: 0,19|ERROR", 2, 1, Code::Vendor(19), Cause::Busy),
+        ("+CMQTTACCQ: 0,7|ERROR", 2, 2, Code::Vendor(7), Cause::ServiceDown),
+        ("ERROR", 2, 2, Code::None, Cause::ServiceDown),
+    ] {
+        let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+        let table = table(&[("AT+CMQTTACCQ=0", answer)]);
+        let (lines, outcome) = answered(&mut driver, &Operation::Connect(&options), &table);
+        let Err(Error::Refused(refusal)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((refusal.command, refusal.code, refusal.cause), ("+CMQTTACCQ", code, cause));
+        let starts = ["AT+CMQTTACCQ=0", "AT+CMQTTREL=0", "AT+CMQTTDISC?"];
+        assert_eq!(starts.map(|start| count(&lines, start)), [2, releases, asks], "{lines:?}");
+    }
+}
+
+#[test]
+fn each_of_several_filters_is_unsubscribed_from() {
+    let mut rig = connected(Family::Sim7600);
+    rig.subscribe("a").unwrap();
+    rig.subscribe("b").unwrap();
+    let gone = ["a", "b"].map(|filter| TopicFilter::new(filter).unwrap());
+    rig.run(&Operation::Unsubscribe(&gone)).unwrap();
+    rig.deliver("a", b"x");
+    rig.deliver("b", b"x");
+    assert_eq!(rig.events(), [], "{}", rig.transcript());
 }
 
 #[test]
@@ -630,5 +759,130 @@ fn a_line_too_long_to_be_read_is_announced_once_and_the_stream_stays_in_step() {
         rig.deliver("t", b"next");
         let missed = Heard::Other("Missed(1)".into());
         assert_eq!(rig.events(), [missed, message("t", b"next")], "{chunk}");
+        assert_eq!(rig.driver.overflows(), 1);
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_is_told_as_such() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let (up, connect) = (Operation::BringUp(&Network::new()), Operation::Connect(&options));
+    for (operation, line, name) in
+        [(&up, "AT+CEREG?", "+CEREG"), (&connect, "AT+CMQTTDISC?", "+CMQTTDISC")]
+    {
+        let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+        let (lines, outcome) = answered(&mut driver, operation, &table(&[(line, "")]));
+        assert_eq!(outcome, Err(Error::NoResult(name)), "{lines:?}");
+    }
+}
+
+/// Both orders of `OK` and the result line were seen, and `ERROR` with the code
+/// behind it or without one (A300 16.2, per command).
+#[test]
+fn an_answer_of_two_halves_is_read_in_either_order() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let refused = |code| {
+        let (name, cause) = match code {
+            Code::Vendor(_) => ("refused: user name or password", Cause::Credentials),
+            Code::Cme(_) => ("see 3GPP TS 27.007, 9.2", Cause::Unknown),
+            _ => ("no reason given", Cause::Unknown),
+        };
+        Err(Error::Refused(Refusal { command: "+CMQTTCONNECT", code, name, cause }))
+    };
+    let silence = Err(Error::NoResult("+CMQTTCONNECT"));
+    for (answer, outcome, within_ms) in [
+        ("OK|+CMQTTCONNECT: 0,0", Ok(()), 0),
+        ("+CMQTTCONNECT: 0,0|OK", Ok(()), 0),
+        ("OK|+CMQTTCONNECT: 0,30", refused(Code::Vendor(30)), 0),
+        ("+CMQTTCONNECT: 0,30|ERROR", refused(Code::Vendor(30)), 300),
+        ("ERROR|+CMQTTCONNECT: 0,30", refused(Code::Vendor(30)), 300),
+        ("+CMQTTCONNECT: 0,30", refused(Code::Vendor(30)), 300),
+        ("ERROR", refused(Code::None), 300),
+        ("+CME ERROR: 3", refused(Code::Cme(3)), 0),
+        ("OK", silence, 131_000),
+        ("+CMQTTCONNECT: 0,0", silence, 131_000),
+    ] {
+        let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+        let (operation, mut now) = (Operation::Connect(&options), 0);
+        driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
+        let table = table(&[("AT+CMQTTCONNECT=0", answer)]);
+        let (lines, found) = dialogue(&mut driver, &operation, &table, &mut now);
+        assert_eq!(found, Some(outcome), "{answer} {lines:?}");
+        assert!(now <= within_ms, "{answer} {now}");
+    }
+}
+
+/// A109, CCERTDOWN: at most 3,072 bytes at once.
+#[test]
+fn a_file_goes_out_in_slices_with_a_pause_between_them() {
+    let content = vec![b'x'; 7_000];
+    let file = File { kind: FileKind::Ca, content: Credential::Pem(&content) };
+    let (operation, mut now) = (Operation::Store(file), 0);
+    let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+    driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
+    let table = table(&[("AT+CCERTDOWN", ">")]);
+    let (_, outcome) = dialogue(&mut driver, &operation, &table, &mut now);
+    assert_eq!(outcome, None);
+    let mut slices = Vec::new();
+    while slices.len() < 3 {
+        let time = hayes::Instant::from_millis(now);
+        let mut slice = 0;
+        // The transport takes what it likes.
+        while let Some(bytes) = driver.transmit(Some(&operation), time) {
+            let count = bytes.len().min(1_000);
+            slice += count;
+            driver.sent(count);
+        }
+        slices.push((now, slice));
+        if slices.len() < 3 {
+            now = driver.deadline().unwrap().as_millis();
+            driver.tick(hayes::Instant::from_millis(now));
+        }
+    }
+    assert_eq!(slices, [(0, 3_072), (100, 3_072), (200, 856)]);
+    let late = hayes::Instant::from_millis(201);
+    driver.receive(&framed("OK"), late);
+    assert_eq!(driver.transmit(Some(&operation), late), None);
+    assert_eq!(driver.outcome(), Some(Ok(())));
+}
+
+/// A modem whose echo is on sends back what it was sent, data too (seen on
+/// A7670E).
+#[test]
+fn what_is_echoed_is_no_answer_and_nobody_hears_of_it() {
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let payload = b"\r\nERROR\r\n+CMQTTPUB: 0,11\r\n";
+    let publish = Publish::new("t", payload).unwrap().qos(QoS::AtLeastOnce);
+    let (connect, publish) = (Operation::Connect(&options), Operation::Publish(&publish));
+    for chunk in [1, 5, 100] {
+        let mut driver = hayes_simcom::machine::<128, 1024>(Settings::new()).report_urcs(true);
+        let (_, outcome) = answered(&mut driver, &connect, &UP);
+        assert_eq!(outcome, Ok(()));
+        let time = hayes::Instant::from_millis(200_000);
+        driver.start(&publish, time).unwrap();
+        let (mut line, mut data) = (Vec::new(), 0);
+        while let Some(bytes) = driver.transmit(Some(&publish), time).map(<[u8]>::to_vec) {
+            driver.sent(bytes.len());
+            bytes.chunks(chunk).for_each(|part| driver.receive(part, time));
+            let answer = if data > 0 {
+                data -= bytes.len();
+                if data > 0 { String::new() } else { "\r\nOK\r\n".into() }
+            } else {
+                line.extend(bytes);
+                if !line.ends_with(b"\r") {
+                    continue;
+                }
+                let text = String::from_utf8(std::mem::take(&mut line)).unwrap();
+                let size = text.trim().rsplit(',').next().unwrap().parse().unwrap();
+                if text.starts_with("AT+CMQTTPUB=") {
+                    "\r\nOK\r\n\r\n+CMQTTPUB: 0,0\r\n".into()
+                } else {
+                    data = size;
+                    "\r\n>".into()
+                }
+            };
+            answer.as_bytes().chunks(chunk).for_each(|part| driver.receive(part, time));
+        }
+        assert_eq!((driver.outcome(), driver.event()), (Some(Ok(())), None), "{chunk}");
     }
 }

@@ -490,3 +490,55 @@ pub fn rock_config() -> rockremote::Config {
         ..rockremote::Config::default()
     }
 }
+
+/// Runs `operation` on a modem that answers from a table: nothing but OK where
+/// it has no line, nothing at all where its answer is empty. The lines that it
+/// was sent, and the outcome.
+pub fn answered(
+    driver: &mut impl Machine,
+    operation: &Operation<'_>,
+    table: &[(&str, &str)],
+) -> (Vec<String>, Result<(), Error>) {
+    let mut now = 0;
+    driver.start(operation, Instant::from_millis(now)).unwrap();
+    let (lines, outcome) = dialogue(driver, operation, table, &mut now);
+    (lines, outcome.unwrap())
+}
+
+/// The same of an operation that was started, until it has its outcome or the
+/// answer is `>`: the prompt was given then.
+pub fn dialogue(
+    driver: &mut impl Machine,
+    operation: &Operation<'_>,
+    table: &[(&str, &str)],
+    now: &mut u64,
+) -> (Vec<String>, Option<Result<(), Error>>) {
+    let (mut line, mut lines) = (Vec::new(), Vec::new());
+    loop {
+        let time = Instant::from_millis(*now);
+        while let Some(bytes) = driver.transmit(Some(operation), time).map(<[u8]>::to_vec) {
+            driver.sent(bytes.len());
+            line.extend(bytes);
+        }
+        if line.ends_with(b"\r") || line.ends_with(b"\n") {
+            let text = String::from_utf8(std::mem::take(&mut line)).unwrap().trim().to_owned();
+            let row = table.iter().find(|(start, _)| text.starts_with(start));
+            let answer = row.map_or("OK", |(_, answer)| *answer);
+            lines.push(text);
+            if answer == ">" {
+                driver.receive(b"\r\n>", time);
+                return (lines, None);
+            }
+            for answer in answer.split('|') {
+                driver.receive(&framed(answer), time);
+            }
+        } else if let Some(next) = driver.deadline() {
+            *now = next.as_millis();
+            driver.tick(next);
+        }
+        if let Some(outcome) = driver.outcome() {
+            return (lines, Some(outcome));
+        }
+        assert!(lines.len() < 100, "a loop: {lines:?}");
+    }
+}

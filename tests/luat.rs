@@ -722,7 +722,7 @@ fn a_file_of_another_size_is_deleted_and_one_of_the_same_size_is_kept() {
     ] {
         let table = [UP.as_slice(), &[("AT+FSFLSIZE", size), ("AT+FSWRITE", "ERROR")]].concat();
         let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
-        let (sent, outcome) = answered(&mut driver, &Operation::Store(file), &table);
+        let (sent, outcome) = answered(&mut driver, &Operation::Store(&file), &table);
         assert_eq!(outcome.is_ok(), lines.is_empty(), "{sent:?}");
         let mut names: Vec<_> = sent.iter().filter_map(|line| line.split('=').next()).collect();
         names.retain(|name| name.starts_with("AT+FS") && *name != "AT+FSFLSIZE");

@@ -817,7 +817,7 @@ fn an_answer_of_two_halves_is_read_in_either_order() {
 fn a_file_goes_out_in_slices_with_a_pause_between_them() {
     let content = vec![b'x'; 7_000];
     let file = File { kind: FileKind::Ca, content: Credential::Pem(&content) };
-    let (operation, mut now) = (Operation::Store(file), 0);
+    let (operation, mut now) = (Operation::Store(&file), 0);
     let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
     driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
     let table = table(&[("AT+CCERTDOWN", ">")]);

@@ -848,9 +848,11 @@ mod tests {
         let pap = network.credentials(AuthType::Pap, "u", "p").unwrap();
         let chap = network.credentials(AuthType::Chap, "u", "p").unwrap();
         let pem = Credential::Pem(b"0123456789");
-        let store = Operation::Store(File { kind: FileKind::Key, content: pem });
+        let store = File { kind: FileKind::Key, content: pem };
+        let store = Operation::Store(&store);
         let stored = Credential::Stored("d.pem");
-        let stored = Operation::Store(File { kind: FileKind::Ca, content: stored });
+        let stored = File { kind: FileKind::Ca, content: stored };
+        let stored = Operation::Store(&stored);
         const TLS: &[u8] =
             crate::line!("{tls} {ca} {cert} {key} {verify}{sni}{check_clock}{any_version}");
         const WILL: &[u8] = crate::line!(

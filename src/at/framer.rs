@@ -622,7 +622,7 @@ mod tests {
 
     #[test]
     fn what_comes_back_while_it_is_sent_is_data() {
-        let mut framer = Framer::<16>::new(None, b'>');
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         read(&mut framer, b"AT+X\r");
         framer.expect_echo(4);
         assert_eq!(framer.data_left(), 4);
@@ -632,7 +632,7 @@ mod tests {
 
     #[test]
     fn an_unended_line_can_be_seen_and_given_up() {
-        let mut framer = Framer::<16>::new(None, b'>');
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         assert!(!framer.is_in_line() && framer.partial_line().is_empty());
         read(&mut framer, b"OK\r\n");
         assert!(!framer.is_in_line() && framer.partial_line().is_empty());
@@ -655,7 +655,7 @@ mod tests {
     /// Else its rest would be a line of its own.
     #[test]
     fn a_line_that_is_too_long_is_not_given_up_before_its_end() {
-        let mut framer = Framer::<16>::new(None, b'>');
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         read(&mut framer, &[b'x'; 40]);
         assert!(framer.is_in_line() && framer.partial_line().is_empty());
         framer.forget();
@@ -666,7 +666,7 @@ mod tests {
 
     #[test]
     fn a_mark_counts_only_in_lines_that_begin_as_told() {
-        let mark = Mark { byte: b',', lines: &[b"+MSUB:", b"+LONG NAME:"] };
+        const MARK: Mark = Mark { byte: b',', lines: &[b"+MSUB:", b"+LONG NAME:"] };
         for (line, marked) in [
             ("+MSUB:a,", true),
             ("+MSUB:,", true),
@@ -678,7 +678,7 @@ mod tests {
             ("a,", false),
         ] {
             for size in 1..=line.len() {
-                let mut framer = Framer::<16>::new(Some(mark), b'>');
+                let mut framer = Framer::<16>::new(&MARK, b'>');
                 let mut found = false;
                 for mut piece in line.as_bytes().chunks(size) {
                     while let Some(frame) = framer.next(&mut piece, || false) {
@@ -693,7 +693,7 @@ mod tests {
 
     #[test]
     fn how_full_a_framer_is_may_be_shown_and_what_it_holds_not() {
-        let mut framer = Framer::<16>::new(None, b'>');
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         read(&mut framer, b"s3cret");
         assert_eq!(std::format!("{framer:?}"), "Framer { length: 6, state: Line, .. }");
     }

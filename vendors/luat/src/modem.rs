@@ -1052,7 +1052,7 @@ mod tests {
             let options = hayes::mqtt::ConnectOptions::new("broker.example", 8883, "id").unwrap();
             let options = options.tls(hayes::mqtt::Tls::with_ca(content));
             let operations =
-                [Operation::Delete(name), Operation::Store(file), Operation::Connect(&options)];
+                [Operation::Delete(name), Operation::Store(&file), Operation::Connect(&options)];
             for operation in operations {
                 let checked = Luat::new(Settings::new()).check(&scope(&operation));
                 assert_eq!(checked, expected, "{name}");
@@ -1147,7 +1147,7 @@ mod tests {
             ("+FSFLSIZE: 3", Answer::Failed(Code::None), Then::Fail),
         ] {
             let mut modem = Luat::new(Settings::new());
-            modem.begin(&scope(&Operation::Store(file)));
+            modem.begin(&scope(&Operation::Store(&file)));
             hears(&mut modem, Luat::file_size, size);
             assert_eq!(modem.stored(answer), then, "{size}");
         }

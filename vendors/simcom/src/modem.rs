@@ -921,7 +921,7 @@ mod tests {
             let options = hayes::mqtt::ConnectOptions::new("broker.example", 8883, "id").unwrap();
             let options = options.tls(hayes::mqtt::Tls::with_ca(content));
             assert_eq!(check(&Operation::Delete(name)), expected, "{name}");
-            assert_eq!(check(&Operation::Store(file)), expected, "{name}");
+            assert_eq!(check(&Operation::Store(&file)), expected, "{name}");
             assert_eq!(check(&Operation::Connect(&options)), expected, "{name}");
         }
     }

@@ -34,16 +34,20 @@ impl Utf8 {
             *self = Self { left: self.left.saturating_sub(1), ..Self::new() };
             return fits;
         }
-        let (left, low, high) = match byte {
-            ..=0x7f => (0, 0x80, 0xbf),
-            0xc2..=0xdf => (1, 0x80, 0xbf),
-            0xe0 => (2, 0xa0, 0xbf),
-            0xed => (2, 0x80, 0x9f),
-            0xe1..=0xef => (2, 0x80, 0xbf),
-            0xf0 => (3, 0x90, 0xbf),
-            0xf1..=0xf3 => (3, 0x80, 0xbf),
-            0xf4 => (3, 0x80, 0x8f),
+        let left = match byte {
+            ..=0x7f => 0,
+            0xc2..=0xdf => 1,
+            0xe0..=0xef => 2,
+            0xf0..=0xf4 => 3,
             _ => return false,
+        };
+        // Neither longer than need be, nor a surrogate, nor above the last.
+        let (low, high) = match byte {
+            0xe0 => (0xa0, 0xbf),
+            0xed => (0x80, 0x9f),
+            0xf0 => (0x90, 0xbf),
+            0xf4 => (0x80, 0x8f),
+            _ => (0x80, 0xbf),
         };
         *self = Self { left, low, high };
         true

@@ -197,6 +197,65 @@ async fn a_transport_that_takes_no_bytes_does_not_hang_the_call() {
     );
 }
 
+/// Both halves of a transport that keeps what it takes until it is flushed, and
+/// on which something comes in while the end of the first command is taken.
+#[derive(Clone, Default)]
+struct Keeping(Rc<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    taken: Cell<usize>,
+    flushed: Cell<usize>,
+    noise: Cell<Option<bool>>,
+}
+
+impl ErrorType for Keeping {
+    type Error = ErrorKind;
+}
+
+impl Read for Keeping {
+    /// Fails when a whole command is out.
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKind> {
+        loop {
+            if self.0.noise.get() == Some(true) {
+                self.0.noise.set(Some(false));
+                buffer[..2].copy_from_slice(b"\r\n");
+                return Ok(2);
+            }
+            if self.0.flushed.get() == b"AT\r".len() {
+                return Err(ErrorKind::Other);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+impl Write for Keeping {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        if bytes.ends_with(b"\r") && self.0.noise.get().is_none() {
+            self.0.noise.set(Some(true));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        self.0.taken.set(self.0.taken.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    async fn flush(&mut self) -> Result<(), ErrorKind> {
+        self.0.flushed.set(self.0.taken.get());
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_is_flushed_also_if_something_comes_in_while_it_takes_the_last_bytes() {
+    let wire = Keeping::default();
+    let clock = Tokio::new();
+    let mut modem =
+        hayes_simcom::client::<256, 512, _, _, _>(wire.clone(), wire, clock, Default::default());
+    let result = modem.bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Transport(ErrorKind::Other)));
+}
+
 /// A writer that takes nothing any more once the gate is shut.
 struct Gate(FromTokio<WriteHalf<DuplexStream>>, Rc<Cell<bool>>);
 

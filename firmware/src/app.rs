@@ -23,24 +23,22 @@ pub const BROKER: ConnectOptions<'_> =
     valid(ConnectOptions::new("broker.example", 1883, "device-7")).keep_alive(120);
 
 /// What is published, and what is subscribed to.
-#[derive(Clone, Copy)]
-pub struct Topics {
+pub trait Topics {
     /// The counter.
-    pub count: Publish<'static>,
+    const COUNT: Publish<'static>;
     /// The length of a command.
-    pub answer: Publish<'static>,
+    const ANSWER: Publish<'static>;
     /// A filter for commands.
-    pub commands: &'static str,
+    const COMMANDS: &'static str;
 }
 
-impl Topics {
-    /// Where the broker takes any topic.
-    pub const ANY: Self = Self::new("device-7/count", "device-7/answer", "device-7/cmd/#");
+/// Where the broker takes any topic.
+pub struct Any;
 
-    /// These.
-    pub const fn new(count: &'static str, answer: &'static str, commands: &'static str) -> Self {
-        Self { count: publish(count), answer: publish(answer), commands }
-    }
+impl Topics for Any {
+    const COUNT: Publish<'static> = publish("device-7/count");
+    const ANSWER: Publish<'static> = publish("device-7/answer");
+    const COMMANDS: &'static str = "device-7/cmd/#";
 }
 
 /// A topic to publish on, with QoS 1.
@@ -57,29 +55,28 @@ const fn valid<T: Copy>(value: Result<T, FieldError>) -> T {
 }
 
 /// Runs sessions until one was told to stop.
-pub async fn run<M: MqttClient>(modem: &mut M, clock: Clock, topics: &Topics) -> ! {
-    while session(modem, clock, topics).await.is_err() {
+pub async fn run<T: Topics, M: MqttClient>(modem: &mut M, clock: Clock) -> ! {
+    while session::<T, M>(modem, clock).await.is_err() {
         board::print(b"failed\n");
     }
     board::exit()
 }
 
 /// Publishes a counter, and the length of each command, until one is `stop`.
-async fn session<M: MqttClient>(
+async fn session<T: Topics, M: MqttClient>(
     modem: &mut M,
     clock: Clock,
-    topics: &Topics,
 ) -> Result<(), ClientError<M::Error>> {
     modem.bring_up(&Network::new()).await?;
     modem.connect(&BROKER).await?;
-    modem.subscribe(topics.commands, QoS::AtLeastOnce).await?;
+    modem.subscribe(T::COMMANDS, QoS::AtLeastOnce).await?;
     board::print(b"subscribed\n");
     let mut count = 0;
     let mut due = clock.now();
     loop {
         let (publish, number) = match select(modem.next_event(), clock.wait_until(due)).await {
             Either::First(event) => match Duty::of(&event?) {
-                Duty::Answer(length) => (topics.answer, length),
+                Duty::Answer(length) => (T::ANSWER, length),
                 Duty::Stop => return Ok(()),
                 Duty::Reconnect => return Err(ClientError::Closed),
                 Duty::None => continue,
@@ -87,7 +84,7 @@ async fn session<M: MqttClient>(
             Either::Second(()) => {
                 count += 1;
                 due = due.after_millis(PERIOD_MS);
-                (topics.count, count)
+                (T::COUNT, count)
             }
         };
         let mut digits = [0; 10];

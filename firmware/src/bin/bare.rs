@@ -6,7 +6,7 @@
 
 use cortex_m_rt::entry;
 use hayes_firmware::{
-    app::{self, INBOX, LINE, Topics},
+    app::{self, Any, INBOX, LINE},
     board,
 };
 
@@ -15,5 +15,5 @@ fn main() -> ! {
     let (rx, tx, clock) = board::start();
     let settings = hayes_simcom::Settings::new();
     let mut modem = hayes_simcom::client::<LINE, INBOX, _, _, _>(rx, tx, clock, settings);
-    board::block_on(app::run(&mut modem, clock, &Topics::ANY))
+    board::block_on(app::run::<Any, _>(&mut modem, clock))
 }

@@ -12,7 +12,7 @@ use hayes::{
     mqtt::{Network, Publish, QoS},
 };
 use hayes_firmware::{
-    app::{BROKER, Duty, INBOX, LINE, PERIOD_MS, Topics, decimal},
+    app::{Any, BROKER, Duty, INBOX, LINE, PERIOD_MS, Topics, decimal},
     board::{self, Clock, Port},
 };
 use hayes_simcom::{Machine, Settings};
@@ -22,7 +22,7 @@ fn main() -> ! {
     let (rx, tx, clock) = board::start();
     let machine = hayes_simcom::machine(Settings::new());
     let mut modem = Client::new(Port(rx, tx), clock, machine);
-    while session(&mut modem, clock, &Topics::ANY).is_err() {
+    while session(&mut modem, clock).is_err() {
         board::print(b"failed\n");
     }
     board::exit()
@@ -32,18 +32,17 @@ fn main() -> ! {
 fn session(
     modem: &mut Client<Port, Clock, Machine<LINE, INBOX>>,
     clock: Clock,
-    topics: &Topics,
 ) -> Result<(), ClientError<Infallible>> {
     modem.bring_up(&Network::new())?;
     modem.connect(&BROKER)?;
-    modem.subscribe(topics.commands, QoS::AtLeastOnce)?;
+    modem.subscribe(Any::COMMANDS, QoS::AtLeastOnce)?;
     board::print(b"subscribed\n");
     let mut count = 0;
     let mut due = clock.now();
     loop {
         let duty = modem.poll_event()?.map_or(Duty::None, |event| Duty::of(&event));
         let (publish, number) = match duty {
-            Duty::Answer(length) => (topics.answer, length),
+            Duty::Answer(length) => (Any::ANSWER, length),
             Duty::Stop => return Ok(()),
             Duty::Reconnect => return Err(ClientError::Closed),
             Duty::None if clock.now() < due => {
@@ -53,7 +52,7 @@ fn session(
             Duty::None => {
                 count += 1;
                 due = due.after_millis(PERIOD_MS);
-                (topics.count, count)
+                (Any::COUNT, count)
             }
         };
         let mut digits = [0; 10];

@@ -4,6 +4,7 @@
 #![no_main]
 
 use cortex_m_rt::entry;
+use hayes::mqtt::Publish;
 use hayes_firmware::{
     app::{self, INBOX, Topics},
     board,
@@ -15,7 +16,13 @@ use hayes_iridium::jspr;
 const LINE: usize = 2304;
 
 /// Two names that are provisioned for the emulated modem.
-const TOPICS: Topics = Topics::new("RAW", "PEBBLE", "PEBBLE");
+struct Provisioned;
+
+impl Topics for Provisioned {
+    const COUNT: Publish<'static> = app::publish("RAW");
+    const ANSWER: Publish<'static> = app::publish("PEBBLE");
+    const COMMANDS: &'static str = "PEBBLE";
+}
 
 #[entry]
 fn main() -> ! {
@@ -27,5 +34,5 @@ async fn task() {
     let (rx, tx, clock) = board::start();
     let settings = jspr::Settings::new();
     let mut modem = jspr::client::<LINE, INBOX, _, _, _>(rx, tx, clock, settings);
-    app::run(&mut modem, clock, &TOPICS).await
+    app::run::<Provisioned, _>(&mut modem, clock).await
 }

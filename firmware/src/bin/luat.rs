@@ -5,7 +5,7 @@
 
 use cortex_m_rt::entry;
 use hayes_firmware::{
-    app::{self, INBOX, LINE, Topics},
+    app::{self, Any, INBOX, LINE},
     board,
 };
 
@@ -19,5 +19,5 @@ async fn task() {
     let (rx, tx, clock) = board::start();
     let settings = hayes_luat::Settings::new();
     let mut modem = hayes_luat::client::<LINE, INBOX, _, _, _>(rx, tx, clock, settings);
-    app::run(&mut modem, clock, &Topics::ANY).await
+    app::run::<Any, _>(&mut modem, clock).await
 }

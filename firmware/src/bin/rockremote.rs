@@ -6,7 +6,7 @@
 
 use cortex_m_rt::entry;
 use hayes_firmware::{
-    app::{self, INBOX, Topics},
+    app::{self, Any, INBOX},
     board,
 };
 use hayes_iridium::rockremote;
@@ -21,5 +21,5 @@ async fn task() {
     let (rx, tx, clock) = board::start();
     let settings = rockremote::Settings::new();
     let mut gateway = rockremote::client::<INBOX, _, _, _>(rx, tx, clock, settings);
-    app::run(&mut gateway, clock, &Topics::ANY).await
+    app::run::<Any, _>(&mut gateway, clock).await
 }

@@ -11,7 +11,7 @@ use hayes::{
     shared::{self, Failure, Shared, raw::NoopRawMutex},
 };
 use hayes_firmware::{
-    app::{self, BROKER, Duty, INBOX, LINE, PERIOD_MS, Topics, decimal},
+    app::{self, Any, BROKER, Duty, INBOX, LINE, PERIOD_MS, Topics, decimal},
     board::{self, Clock, Rx, Tx},
 };
 use hayes_simcom::Settings;
@@ -58,7 +58,7 @@ async fn run(mut runner: Runner) {
 async fn serve(client: Client, mut events: Events, clock: Clock) -> Result<(), Failure> {
     client.bring_up(&Network::new()).await?;
     client.connect(&BROKER).await?;
-    client.subscribe(Topics::ANY.commands, QoS::AtLeastOnce).await?;
+    client.subscribe(Any::COMMANDS, QoS::AtLeastOnce).await?;
     board::print(b"subscribed\n");
     for publish in &COUNTS {
         board::spawn(count(client, clock, publish)).await;
@@ -66,7 +66,7 @@ async fn serve(client: Client, mut events: Events, clock: Clock) -> Result<(), F
     let mut buffer = [0; 256 + 64];
     loop {
         match Duty::of(&events.next(&mut buffer).await?) {
-            Duty::Answer(length) => send(client, &Topics::ANY.answer, length).await?,
+            Duty::Answer(length) => send(client, &Any::ANSWER, length).await?,
             Duty::Stop => return Ok(()),
             Duty::Reconnect => return Err(Failure::Closed),
             Duty::None => {}

@@ -851,6 +851,12 @@ mod tests {
         assert!(!deliver(&mut inbox, "b", b"2"));
         inbox.restarted();
         assert_eq!(drain(&mut inbox), ["a=59", "dropped 1 of 1", "Missed(1)"]);
+        let mut inbox = Inbox::<96>::new();
+        assert!(deliver(&mut inbox, "a", &[1; 59]));
+        inbox.restarted();
+        inbox.miss();
+        inbox.network_lost();
+        assert_eq!(drain(&mut inbox), ["a=59", "Restarted", "Missed(2)"]);
     }
 
     #[test]
@@ -894,5 +900,59 @@ mod tests {
         let mut inbox = Inbox::<96>::new();
         inbox.undelivered(b"message_discarded");
         assert_eq!(inbox.front(), Some(Event::Undelivered(b"message_discarded")));
+    }
+
+    #[test]
+    fn what_waits_is_whole_while_more_comes_and_finds_room_or_none() {
+        let mut inbox = Inbox::<160>::new();
+        let mut waiting = std::collections::VecDeque::new();
+        let mut dropped = 0;
+        for round in 0..620_usize {
+            let payload = std::vec![round as u8; round * 7 % 40];
+            match deliver(&mut inbox, "t", &payload) {
+                true => waiting.push_back(payload),
+                false => dropped += 1,
+            }
+            // As many as come, by turns more and fewer.
+            for _ in 0..round / 20 % 3 {
+                match inbox.front() {
+                    Some(Event::Message(m)) => {
+                        assert_eq!(m.payload, waiting.pop_front().unwrap(), "{round}");
+                        assert_eq!((m.session, m.delivery), (0, None));
+                    }
+                    Some(Event::Dropped(d)) => dropped -= d.count,
+                    other => assert_eq!(other, None),
+                }
+            }
+        }
+        assert!(!waiting.is_empty());
+        while let Some(event) = inbox.front() {
+            match event {
+                Event::Message(m) => assert_eq!(m.payload, waiting.pop_front().unwrap()),
+                Event::Dropped(d) => dropped -= d.count,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!((waiting.len(), dropped), (0, 0));
+    }
+
+    #[test]
+    fn why_a_connection_was_lost_is_kept() {
+        for loss in [
+            Loss::Closed(Some(2)),
+            Loss::Closed(None),
+            Loss::KeepAlive(Some(-7)),
+            Loss::KeepAlive(None),
+            Loss::Network,
+            Loss::Restart,
+            Loss::NoResult,
+            Loss::Found(11),
+            Loss::Protocol,
+            Loss::Abandoned,
+        ] {
+            let mut inbox = Inbox::<96>::new();
+            inbox.lost(1, loss);
+            assert_eq!(inbox.front(), Some(Event::Lost { session: 1, loss }));
+        }
     }
 }

@@ -159,4 +159,17 @@ mod tests {
         assert_eq!(waits(&clock).await, Duration::from_millis(250));
         assert_eq!(waits(clock).await, Duration::from_millis(250));
     }
+
+    #[test]
+    fn the_clock_of_embassy_shows_its_time() {
+        use crate::blocking;
+        let millis = || embassy_time::Instant::now().as_millis();
+        while millis() == 0 {
+            std::hint::spin_loop();
+        }
+        for now in [|| Clock::now(&Embassy), || blocking::Clock::now(&Embassy)] {
+            let (before, shown, after) = (millis(), now().as_millis(), millis());
+            assert!((before..=after).contains(&shown), "{before} {shown} {after}");
+        }
+    }
 }

@@ -310,4 +310,32 @@ mod tests {
         first_refused.set(0, None);
         assert!(first_refused.is_refused(0) && !first_refused.is_refused(16));
     }
+
+    /// 3GPP TS 27.007, 7.2 and 10.1.20 to 10.1.22: 6 and 7 are for SMS only, 9
+    /// and 10 without fallback for calls, 8 for emergencies only.
+    #[test]
+    fn a_registration_is_what_its_number_says() {
+        use Registration::{Denied, Home, Idle, Roaming, Searching, Unknown};
+        for (stat, expected, shown) in [
+            (0, Idle, "not searching"),
+            (1, Home, "home"),
+            (2, Searching, "searching"),
+            (3, Denied, "denied"),
+            (4, Unknown, "unknown"),
+            (5, Roaming, "roaming"),
+            (6, Home, "home"),
+            (7, Roaming, "roaming"),
+            (8, Unknown, "unknown"),
+            (9, Home, "home"),
+            (10, Roaming, "roaming"),
+            (-1, Unknown, "unknown"),
+        ] {
+            let registration = Registration::from_stat(stat);
+            assert_eq!(
+                (registration, registration.is_registered()),
+                (expected, matches!(expected, Home | Roaming))
+            );
+            assert_eq!(std::format!("{registration}"), shown);
+        }
+    }
 }

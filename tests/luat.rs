@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Heard, Kind, Luat, answered, luat_config as config, message};
+use common::{Heard, Kind, Luat, answered, dialogue, luat_config as config, message};
 use hayes::{
     File, FileKind, Machine, Operation,
     mqtt::{
@@ -661,8 +661,10 @@ const UP: [(&str, &str); 6] = [
 /// Of these, those that were sent.
 fn lines_of(settings: Settings, operation: &Operation<'_>, start: &str) -> Vec<String> {
     let mut driver = hayes_luat::machine::<128, 512>(settings);
-    let (mut lines, outcome) = answered(&mut driver, operation, &UP);
-    assert_eq!(outcome, Ok(()), "{lines:?}");
+    let mut now = 0;
+    driver.start(operation, hayes::Instant::from_millis(now)).unwrap();
+    let (mut lines, outcome) = dialogue(&mut driver, operation, &UP, &mut now);
+    assert_eq!((outcome, now), (Some(Ok(())), 0), "{lines:?}");
     lines.retain(|line| line.starts_with(start));
     lines
 }
@@ -677,6 +679,9 @@ fn a_connect_finds_out_what_modem_it_is_and_how_it_hands_messages_over() {
     ] {
         assert_eq!(lines_of(settings, &connect, "ATI").len(), 1);
         assert_eq!(lines_of(settings, &connect, "AT+MQTTMSGSET"), [line]);
+        // Numbers for failures, and no echo.
+        assert_eq!(lines_of(settings, &connect, "AT+CMEE"), ["AT+CMEE=1"]);
+        assert_eq!(lines_of(settings, &connect, "ATE"), ["ATE0"]);
     }
     let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
     let mut silent = UP;
@@ -688,7 +693,7 @@ fn a_connect_finds_out_what_modem_it_is_and_how_it_hands_messages_over() {
 
 /// The numbers are those of the IANA registry.
 #[test]
-fn a_suite_is_offered_only_if_it_was_chosen() {
+fn each_setting_of_tls_is_what_was_chosen() {
     let options = ConnectOptions::new("broker.example", 8883, "device-7").unwrap();
     let options = options.tls(Tls::insecure());
     let connect = Operation::Connect(&options);
@@ -709,6 +714,12 @@ fn a_suite_is_offered_only_if_it_was_chosen() {
     assert_eq!(dates(&options), ["AT+SSLCFG=\"ignorelocaltime\",88,1"]);
     let checked = options.tls(Tls::insecure().check_clock(true));
     assert_eq!(dates(&checked), ["AT+SSLCFG=\"ignorelocaltime\",88,0"]);
+    let names = |options: &ConnectOptions<'_>| {
+        lines_of(Settings::new(), &Operation::Connect(options), "AT+SSLCFG=\"hostname\"")
+    };
+    assert_eq!(names(&options), ["AT+SSLCFG=\"hostname\",88,\"broker.example\""]);
+    let nameless = options.tls(Tls::insecure().server_name(false));
+    assert_eq!(names(&nameless), ["AT+SSLCFG=\"hostname\",88,"]);
 }
 
 /// 62: the file does not exist (manual, FSFLSIZE).
@@ -791,8 +802,11 @@ fn a_question_without_an_answer_is_told_as_such() {
         let rows = [("AT+CPIN?", "+CPIN: READY|OK"), ("AT+CREG?", "+CREG: 0,1|OK"), (line, "")];
         let table: Vec<_> = UP.into_iter().filter(|row| row.0 != line).chain(rows).collect();
         let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
-        let (lines, outcome) = answered(&mut driver, operation, &table);
-        assert_eq!(outcome, Err(Error::NoResult(name)), "{lines:?}");
+        let mut now = 0;
+        driver.start(operation, hayes::Instant::from_millis(now)).unwrap();
+        let (lines, outcome) = dialogue(&mut driver, operation, &table, &mut now);
+        assert_eq!(outcome, Some(Err(Error::NoResult(name))), "{lines:?}");
+        assert!(now < 60_000, "it is not asked on and on: {now} {lines:?}");
     }
 }
 

@@ -923,6 +923,7 @@ mod tests {
         assert!(Field::Number(4_294_967_295).is_text(b"4294967295"));
         assert!(Field::Number(0).is_text(b"0") && !Field::Number(10).is_text(b"1"));
         assert!(!Field::Absent.is_text(b""));
+        assert!(Field::Bytes(b"a").is_text(b"a") && !Field::Bytes(b"a").is_text(b"b"));
     }
 
     #[test]

@@ -1152,4 +1152,15 @@ mod tests {
             assert_eq!(modem.stored(answer), then, "{size}");
         }
     }
+
+    #[test]
+    fn a_session_that_may_have_changed_is_not_known() {
+        let lost = |modem: &mut Luat| modem.lost(Some(0), false, b"CLOSED");
+        for change in [Luat::unsure, Luat::restarted, lost] {
+            let mut modem = Luat::new(Settings::new());
+            modem.session = Session::Open;
+            change(&mut modem);
+            assert_eq!(modem.session, Session::Unknown);
+        }
+    }
 }

@@ -755,6 +755,7 @@ fn a_line_too_long_to_be_read_is_announced_once_and_the_stream_stays_in_step() {
         let mut rig = connected(Family::A76xx);
         rig.chunk = chunk;
         rig.subscribe("#").unwrap();
+        assert_eq!(rig.driver.overflows(), 0);
         rig.modem.urc(rig.now, &format!("+MSTK: 11,\"{}\"", "D0".repeat(400)));
         rig.deliver("t", b"next");
         let missed = Heard::Other("Missed(1)".into());
@@ -884,5 +885,23 @@ fn what_is_echoed_is_no_answer_and_nobody_hears_of_it() {
             answer.as_bytes().chunks(chunk).for_each(|part| driver.receive(part, time));
         }
         assert_eq!((driver.outcome(), driver.event()), (Some(Ok(())), None), "{chunk}");
+    }
+}
+
+/// Announced bytes that do not come must not swallow what comes after them; the
+/// rest of a line belongs to it however late it is.
+#[test]
+fn data_that_stand_still_are_given_up_and_a_line_is_not() {
+    let lost = [Heard::Other("Lost { session: 0, loss: Closed(Some(1)) }".into())];
+    for (first, rest) in [
+        ("\r\n+CMQTTRXPAYLOAD: 0,100\r\nabc", "\r\n+CMQTTCONNLOST: 0,1\r\n"),
+        ("\r\n+CMQTTCONN", "LOST: 0,1\r\n"),
+    ] {
+        let mut rig = connected(Family::Sim7600);
+        rig.driver.receive(first.as_bytes(), hayes::Instant::from_millis(rig.now));
+        rig.idle(60_000);
+        rig.driver.tick(hayes::Instant::from_millis(rig.now));
+        rig.driver.receive(rest.as_bytes(), hayes::Instant::from_millis(rig.now));
+        assert_eq!(rig.events(), lost, "{first:?}");
     }
 }

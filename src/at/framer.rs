@@ -566,6 +566,7 @@ mod tests {
     fn a_prompt_is_one_only_at_the_start_of_a_line() {
         let expected = [said('L', "a>"), said('P', ""), said('L', "OK")];
         assert_eq!(frames(b"a>\r\n> \r\nOK\r\n", &[64]), expected);
+        assert_eq!(frames(b" > \r\n OK\r\n", &[64]), [said('L', " > "), said('L', " OK")]);
         let data = [said('L', "D1"), said('d', ">")];
         assert_eq!(frames(b"D1\r\n>\r\n", &[64]), data);
     }
@@ -634,7 +635,9 @@ mod tests {
     fn an_unended_line_can_be_seen_and_given_up() {
         let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         assert!(!framer.is_in_line() && framer.partial_line().is_empty());
-        read(&mut framer, b"OK\r\n");
+        for line in [b"OK\r\n".as_slice(), b"O", b"K\r\n"] {
+            read(&mut framer, line);
+        }
         assert!(!framer.is_in_line() && framer.partial_line().is_empty());
         for piece in [b"CONN".as_slice(), b"ECT"] {
             read(&mut framer, piece);

@@ -793,6 +793,13 @@ mod tests {
             Step::new(b"", 1),
         ]]);
         assert_eq!((packing.text.len(), packing.rules.len()), (8, 3));
+        // A part of a list is found in it, and not beyond its end.
+        let packing = Packing::<Log>::pack(&[&[
+            Step::new(b"", 1).on(RULES),
+            Step::new(b"", 1).on(&RULES[2..5]),
+            Step::new(b"", 1).on(&[Rule(On::Ok, Finish), Rule(On::Ok, Next)]),
+        ]]);
+        assert_eq!(packing.rules.len(), RULES.len() + 2);
         assert!(packing.whens.is_empty() && !packing.steps.is_empty());
     }
 

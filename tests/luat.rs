@@ -838,3 +838,25 @@ fn a_machine_is_idle_when_nothing_is_left_to_be_done() {
     rig.idle(60_000);
     assert!(rig.driver.is_idle());
 }
+
+/// A data phase without a length ends after 5 s without a byte (manual V1.6.3,
+/// MPUBEX), so nothing may be sent for so long after one that may be open.
+#[test]
+fn a_data_phase_that_may_be_open_is_left_alone_until_it_has_ended() {
+    let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+    let operation = Operation::Status;
+    let (mut now, mut sent) = (0, Vec::new());
+    driver.start(&operation, hayes::Instant::from_millis(now)).unwrap();
+    while now < 60_000 {
+        let time = hayes::Instant::from_millis(now);
+        while let Some(bytes) = driver.transmit(Some(&operation), time).map(<[u8]>::to_vec) {
+            driver.sent(bytes.len());
+            sent.push((now, bytes));
+        }
+        now = driver.deadline().map_or(u64::MAX, hayes::Instant::as_millis);
+        driver.tick(hayes::Instant::from_millis(now));
+    }
+    let fills = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'\r');
+    let last = sent.iter().rposition(|(_, bytes)| fills(bytes)).unwrap();
+    assert!(sent[last + 1].0 - sent[last].0 >= 5_000, "{:?}", &sent[last..last + 2]);
+}

@@ -905,3 +905,30 @@ fn data_that_stand_still_are_given_up_and_a_line_is_not() {
         assert_eq!(rig.events(), lost, "{first:?}");
     }
 }
+
+#[test]
+fn a_transport_that_takes_a_line_slowly_is_waited_for() {
+    let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+    let time = |now| hayes::Instant::from_millis(now);
+    driver.start(&Operation::Status, time(0)).unwrap();
+    for (now, byte) in [(0, b"A"), (400, b"T"), (800, b"\r")] {
+        let bytes = driver.transmit(Some(&Operation::Status), time(now)).unwrap();
+        assert!(bytes.starts_with(byte), "{now}");
+        driver.sent(1);
+        driver.tick(time(now + 300));
+        assert_eq!(driver.outcome(), None, "{now}");
+    }
+}
+
+/// Also one as long as the command itself, and one that begins as a prompt does.
+#[test]
+fn any_text_may_be_the_answer_to_a_question_for_it() {
+    for answer in ["SIM7600|OK", ">|SIM7600|OK", "AT+CGMM|SIM7600|OK"] {
+        let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+        let up = Operation::BringUp(&Network::new());
+        let (lines, outcome) = answered(&mut driver, &up, &table(&[("AT+CGMM", answer)]));
+        assert_eq!(outcome, Ok(()), "{lines:?}");
+        assert_eq!(driver.status().model.as_str(), "SIM7600", "{answer}");
+        assert_eq!(count(&lines, "AT+CMEE?"), 1, "{answer} {lines:?}");
+    }
+}

@@ -915,6 +915,12 @@ mod tests {
         ] {
             assert_eq!(content_hash(content), hash);
         }
+        // And 32 bits.
+        for (text, print) in
+            [(b"".as_slice(), 0x811c_9dc5), (b"a", 0xe40c_292c), (b"foobar", 0xbf9c_f968)]
+        {
+            assert_eq!(fingerprint(text), print);
+        }
         let name = |kind| Field::FileName(kind, 0x0123_4567_89ab_cdef);
         assert!(name(FileKind::Ca).is_text(b"ca-0123456789abcdef.pem"));
         assert!(name(FileKind::Cert).is_text(b"cert-0123456789abcdef.pem"));

@@ -8,19 +8,20 @@ cd "$(dirname "$0")"
 
 # The image, and with which features; what it is weighed against; the vendor of
 # its modem; how many counters go up; the limits of flash, static memory and
-# stack over that, in bytes. Without `tls` the drivers have neither TLS nor
-# certificates. The last three have SIMCom's driver, too: with the client for
-# several tasks, without an executor, and with the blocking client.
+# stack over that, in bytes. Without `full` the drivers have neither TLS nor
+# names of codes nor status. The last three have SIMCom's driver, too: with the
+# client for several tasks, without an executor, and with the blocking client.
+# Static memory and stack of the first two are the budget itself.
 images=(
-    'simcom - base simcom 1 29000 1450 1300'
-    'simcom tls base simcom 1 31400 1450 1300'
-    'luat - base luat 1 32900 1520 1450'
-    'luat tls base luat 1 35400 1520 1450'
-    'rockremote - base rockremote 1 16900 1600 1450'
-    'jspr - base jspr 1 40300 6550 8200'
-    'shared - base simcom 3 36400 3100 1450'
-    'bare - bare_base simcom 1 28700 0 2900'
-    'blocking - bare_base simcom 1 25300 0 1900'
+    'simcom - base simcom 1 25250 1024 1024'
+    'simcom full base simcom 1 30650 1250 1024'
+    'luat - base luat 1 26850 1024 1024'
+    'luat full base luat 1 33000 1260 1150'
+    'rockremote - base rockremote 1 13800 1340 1200'
+    'jspr - base jspr 1 38900 6260 8200'
+    'shared - base simcom 3 34000 2870 1150'
+    'bare - bare_base simcom 1 25000 0 1900'
+    'blocking - bare_base simcom 1 23100 0 1600'
 )
 
 # What of core's panics is linked, all of it on paths that are never taken: a
@@ -35,7 +36,7 @@ known_jspr=(core::panicking::panic_bounds_check core::panicking::panic
     core::option::unwrap_failed core::str::slice_error_fail core::str::slice_error_fail_rt)
 
 . ./cargo.sh
-for features in - tls; do
+for features in - full; do
     "${cargo[@]}" --features "${features#-}"
     mkdir -p "$target/weighed/$features"
     find "$target/release" -maxdepth 1 -type f -perm /u+x -exec cp {} "$target/weighed/$features" \;

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Heard, Kind, Luat, answered, dialogue, luat_config as config, message};
 use hayes::{
-    File, FileKind, Machine, Operation,
+    File, FileKind, Instant, Machine, Operation,
     mqtt::{
         AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
         Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
@@ -859,4 +859,56 @@ fn a_data_phase_that_may_be_open_is_left_alone_until_it_has_ended() {
     let fills = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'\r');
     let last = sent.iter().rposition(|(_, bytes)| fills(bytes)).unwrap();
     assert!(sent[last + 1].0 - sent[last].0 >= 5_000, "{:?}", &sent[last..last + 2]);
+}
+
+/// Without data for 5 s the modem ends the phase (manual, MPUBEX), and what is
+/// filled up before may be published.
+#[test]
+fn a_data_phase_that_was_left_is_given_time_to_end_by_itself() {
+    for ends in [true, false] {
+        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+        let options = ConnectOptions::new("broker.example", 1883, "id").unwrap();
+        answered(&mut driver, &Operation::Connect(&options), &UP).1.unwrap();
+        let publish = Publish::new("t", b"0123456789").unwrap().qos(QoS::AtLeastOnce);
+        let operation = Operation::Publish(&publish);
+        let mut now = 0;
+        driver.start(&operation, Instant::from_millis(now)).unwrap();
+        dialogue(&mut driver, &operation, &[("AT+MPUBEX", ">")], &mut now);
+        let time = Instant::from_millis(now);
+        assert_eq!(driver.transmit(Some(&operation), time), Some(b"0123456789".as_slice()));
+        driver.sent(4);
+        driver.abandon(0);
+        let within = Instant::from_millis(now + 5_000);
+        driver.tick(within);
+        assert_eq!(driver.transmit(None, within), None);
+        if ends {
+            driver.receive(b"\r\nERROR\r\n", within);
+        }
+        let mut filled = Vec::new();
+        for _ in 0..100 {
+            let Some(next) = driver.deadline().filter(|_| !driver.is_idle()) else { break };
+            driver.tick(next);
+            while let Some(bytes) = driver.transmit(None, next) {
+                filled.extend_from_slice(bytes);
+                let count = bytes.len();
+                driver.sent(count);
+            }
+        }
+        assert_eq!(filled, if ends { [].as_slice() } else { b"\r\r\r\r\r\r" });
+        assert!(driver.is_idle());
+    }
+}
+
+#[test]
+fn a_transport_that_takes_nothing_does_not_hold_an_operation_for_ever() {
+    let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
+    driver.start(&Operation::Status, Instant::from_millis(0)).unwrap();
+    let outcome = (0..100).find_map(|_| {
+        let next = driver.deadline().unwrap_or(Instant::from_millis(0));
+        driver.tick(next);
+        assert!(next <= Instant::from_millis(60_000));
+        let _nothing_is_sent = driver.transmit(Some(&Operation::Status), next);
+        driver.outcome()
+    });
+    assert_eq!(outcome, Some(Err(Error::Unresponsive)));
 }

@@ -930,7 +930,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             return;
         }
         exchange.outcome = Some(result);
-        if !matches!(self.stage, Stage::Answer) {
+        if core::mem::take(&mut exchange.missing) > 0 {
+            // The modem has ended the phase that was to be filled up.
+            self.extend_deadline();
+        } else if !matches!(self.stage, Stage::Answer) {
             // The modem ended the data phase before it had all of them.
             exchange.outcome = Some(result.and(Err(Code::None)));
             self.synced = false;

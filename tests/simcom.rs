@@ -4,7 +4,7 @@ mod common;
 
 use common::{Heard, Simcom, answered, config, dialogue, framed, message};
 use hayes::{
-    File, FileKind, Machine, Operation,
+    File, FileKind, Instant, Machine, Operation,
     mqtt::{
         AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
         LinkState, Loss, Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls,
@@ -931,4 +931,85 @@ fn any_text_may_be_the_answer_to_a_question_for_it() {
         assert_eq!(driver.status().model.as_str(), "SIM7600", "{answer}");
         assert_eq!(count(&lines, "AT+CMEE?"), 1, "{answer} {lines:?}");
     }
+}
+
+fn up() -> hayes_simcom::Machine<128, 1024> {
+    let mut driver = hayes_simcom::machine(Settings::new());
+    let options = ConnectOptions::new("broker.example", 1883, "id").unwrap();
+    answered(&mut driver, &Operation::Connect(&options), &UP).1.unwrap();
+    driver
+}
+
+/// Has the driver send all of a publish, whose OK comes but not its result.
+fn accepted(driver: &mut impl Machine, operation: &Operation<'_>) {
+    driver.start(operation, START).unwrap();
+    loop {
+        let mut sent = Vec::new();
+        while let Some(bytes) = driver.transmit(Some(operation), START).map(<[u8]>::to_vec) {
+            driver.sent(bytes.len());
+            sent.extend(bytes);
+        }
+        let is = |begin: &[u8]| sent.starts_with(begin);
+        let prompt = is(b"AT+CMQTTTOPIC") || is(b"AT+CMQTTPAYLOAD");
+        driver.receive(if prompt { b"\r\n>" } else { b"\r\nOK\r\n" }, START);
+        if is(b"AT+CMQTTPUB") {
+            return;
+        }
+    }
+}
+
+const START: Instant = Instant::from_millis(0);
+
+#[test]
+fn an_ok_where_the_prompt_is_due_answers_something_earlier() {
+    let mut driver = up();
+    let publish = Publish::new("t", b"p").unwrap();
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    while let Some(count) = driver.transmit(Some(&operation), START).map(<[u8]>::len) {
+        driver.sent(count);
+    }
+    driver.receive(b"\r\nOK\r\n", START);
+    assert_eq!(driver.transmit(Some(&operation), START), None);
+    driver.receive(b"\r\n>", START);
+    assert_eq!(driver.transmit(Some(&operation), START), Some(b"t".as_slice()));
+}
+
+#[test]
+fn where_no_data_are_due_the_prompts_byte_is_text() {
+    let mut driver = up();
+    let table = [&[("AT+CGMR", "> A7670E|OK")], UP.as_slice()].concat();
+    let (lines, outcome) = answered(&mut driver, &Operation::Status, &table);
+    assert_eq!(outcome, Ok(()), "{lines:?}");
+    assert_eq!(driver.status().firmware.as_str(), "> A7670E");
+}
+
+#[test]
+fn the_loss_of_one_session_does_not_shorten_the_wait_of_the_other() {
+    let mut driver = up();
+    let publish = Publish::new("t", b"p").unwrap().qos(QoS::AtLeastOnce);
+    let operation = Operation::Publish(&publish);
+    accepted(&mut driver, &operation);
+    driver.receive(b"\r\n+CMQTTCONNLOST: 1,1\r\n", START);
+    let late = Instant::from_millis(60_000);
+    driver.tick(late);
+    assert_eq!(driver.outcome(), None);
+    driver.receive(b"\r\n+CMQTTPUB: 0,0\r\n", late);
+    assert_eq!(driver.transmit(Some(&operation), late), None);
+    assert_eq!(driver.outcome(), Some(Ok(())));
+}
+
+/// Else the result that comes at last would be taken for that of the next.
+#[test]
+fn after_a_result_that_did_not_come_the_driver_gets_in_step_again() {
+    let mut driver = up();
+    let publish = Publish::new("t", b"p").unwrap().qos(QoS::AtLeastOnce);
+    accepted(&mut driver, &Operation::Publish(&publish));
+    let late = driver.deadline().unwrap();
+    driver.tick(late);
+    assert!(matches!(driver.outcome(), Some(Err(Error::NoResult(_)))));
+    driver.start(&Operation::Status, late).unwrap();
+    // The question whose answer is known by its name.
+    let first = driver.transmit(Some(&Operation::Status), late);
+    assert_eq!(first, Some(b"AT+CMEE?".as_slice()));
 }

@@ -23,19 +23,23 @@
 //! | [`blocking::Client`] | a bare `loop {}`; Linux without a runtime | any that says whether there is something to read | lent from the inbox | none |
 //!
 //! All three have the same calls. `shared` needs three buffers of 64 bytes, a
-//! queue for eight wakers, and a task for its runner.
+//! queue for eight wakers, and a task for its runner; the README has what each
+//! client takes on a Cortex-M3.
 //!
 //! # Features
 //!
-//! Only `tls` is on by default, and none changes what the others do.
+//! `names`, `status` and `tls` are on by default, and none changes what the
+//! others do. With SIMCom the three take 5.3 kB of flash.
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `tls` | TLS, and certificates on the modem; 2.4 kB of flash with SIMCom |
+//! | `names` | what vendors call their codes; without it a refusal has its code and cause |
+//! | `status` | what an AT modem says of itself and its bearer; without it `status` is refused as unsupported |
+//! | `tls` | TLS, and certificates on the modem; without it both are refused as unsupported |
 //! | `shared` | the module `shared` |
 //! | `embassy-time` | the clock `clock::Embassy` |
 //! | `tokio` | the clock `clock::Tokio` |
-//! | `log` | operations, their outcomes and what is lost go to `log` |
+//! | `log` | operations, commands by name, how they went and what is lost go to `log` |
 //! | `defmt` | the same to `defmt`; `Format` for errors and states |
 //!
 //! [`Machine`] is the contract of every backend: a state machine without I/O

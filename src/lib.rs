@@ -77,6 +77,10 @@ pub use client::{Client, ClientError, MqttClient};
 pub use clock::{Clock, Instant};
 pub use machine::{File, FileKind, Machine, Operation, Verb};
 
+/// Whether to spend code on speed, as by searching eight bytes at once: not on
+/// a microcontroller, which waits for its UART anyway.
+const WIDE: bool = cfg!(target_pointer_width = "64");
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -8,13 +8,13 @@
 use core::marker::PhantomData;
 
 use super::{
-    WIDE,
     command::Scope,
     framer::Mark,
     line::{Final, Line, final_result},
     script::Program,
 };
 use crate::{
+    WIDE,
     machine::Verb,
     mqtt::{Assurance, Capabilities, Code, Error, Limits, Loss, QoS, Status},
 };

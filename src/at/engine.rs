@@ -17,13 +17,13 @@
 //!    is brought to its end and nothing further is begun.
 
 use super::{
-    WIDE,
     command::{Field, Scope, Writer, fingerprint, name},
     dialect::{Dialect, Form, Open, Reading, Urc, read, result_row},
     framer::{Frame, Framer},
     script::{Answer, Current, Then},
 };
 use crate::{
+    WIDE,
     clock::Instant,
     fmt,
     inbox::Inbox,

@@ -19,7 +19,8 @@ use core::fmt;
 
 use heapless::Vec;
 
-use super::{WIDE, scan::find};
+use super::scan::find;
+use crate::WIDE;
 
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';

@@ -11,7 +11,8 @@ use nom::{
     character::complete::char,
 };
 
-use super::{WIDE, scan::find};
+use super::scan::find;
+use crate::WIDE;
 
 /// Why a command ended without success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,23 +152,14 @@ impl<'a> Fields<'a> {
         if !WIDE {
             return self.next()?.unsigned();
         }
-        let mut rest = skip_blanks(self.rest?);
-        let mut number = Some(0_u32);
-        let mut digits = 0_usize;
-        while let [byte @ b'0'..=b'9', more @ ..] = rest {
-            let digit = u32::from(byte.wrapping_sub(b'0'));
-            number = number.and_then(|number| number.checked_mul(10)?.checked_add(digit));
-            digits = digits.wrapping_add(1);
-            rest = more;
-        }
-        let after = match rest {
+        let (number, rest) = digits(skip_blanks(self.rest?));
+        self.rest = match rest {
             [] => None,
             [b',', more @ ..] => Some(more),
             // Quoted, with blanks behind, or no number at all.
             _ => return self.next()?.unsigned(),
         };
-        self.rest = after;
-        number.filter(|_| digits > 0)
+        number
     }
 
     /// The next field as a signed number; `None` if it is none.
@@ -242,16 +234,24 @@ pub fn contains(text: &[u8], part: &[u8]) -> bool {
 /// All of `text` as a decimal number without a sign, if it is one that fits.
 #[must_use]
 pub fn unsigned(text: &[u8]) -> Option<u32> {
-    if text.is_empty() {
-        return None;
+    match digits(text) {
+        (number, []) => number,
+        _ => None,
     }
-    text.iter().try_fold(0_u32, |number, byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        number.checked_mul(10)?.checked_add(u32::from(digit))
-    })
+}
+
+/// The number that `text` begins with, if there is one and it fits, and what
+/// follows its digits.
+#[inline]
+fn digits(text: &[u8]) -> (Option<u32>, &[u8]) {
+    let mut rest = text;
+    let mut number = text.first().is_some_and(u8::is_ascii_digit).then_some(0_u32);
+    while let [byte @ b'0'..=b'9', more @ ..] = rest {
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        number = number.and_then(|number| number.checked_mul(10)?.checked_add(digit));
+        rest = more;
+    }
+    (number, rest)
 }
 
 /// All of `text` as a decimal number.

@@ -12,11 +12,8 @@ pub mod escape;
 pub mod framer;
 pub mod line;
 pub mod reason;
+pub mod registration;
 pub mod report;
 mod scan;
 pub mod script;
 pub mod tls;
-
-/// Whether to spend code on speed, as by searching eight bytes at once: not on
-/// a microcontroller, which waits for its UART anyway.
-const WIDE: bool = cfg!(target_pointer_width = "64");

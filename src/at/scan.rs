@@ -1,6 +1,6 @@
 //! Searching bytes, eight at once where that pays.
 
-use super::WIDE;
+use crate::WIDE;
 
 const WORD: usize = size_of::<usize>();
 /// A one, and the highest bit, in each byte of a word.

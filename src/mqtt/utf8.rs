@@ -1,5 +1,7 @@
 //! Whether bytes are text, looked at one by one.
 
+use crate::WIDE;
+
 /// Checks bytes as they come in, in any pieces, to be UTF-8 (The Unicode
 /// Standard, table 3-7).
 ///
@@ -61,11 +63,7 @@ impl Utf8 {
 
     /// Whether `bytes` are text, by what is cheaper here.
     pub(crate) fn is(bytes: &[u8]) -> bool {
-        if cfg!(target_pointer_width = "64") {
-            core::str::from_utf8(bytes).is_ok()
-        } else {
-            Self::is_by_bytes(bytes)
-        }
+        if WIDE { core::str::from_utf8(bytes).is_ok() } else { Self::is_by_bytes(bytes) }
     }
 
     fn is_by_bytes(bytes: &[u8]) -> bool {

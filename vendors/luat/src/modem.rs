@@ -8,13 +8,14 @@ use hayes::{
         escape::escaped_len,
         framer::Mark,
         line::{Final, Line, Value, contains, unsigned},
+        registration::Registrations,
         report::Report,
         script::{Answer, Program, Then},
         tls::ForTls,
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
-        FieldError, Limits, Loss, Problem, QoS, Refusal, Registration, SimState, Status, Text,
+        FieldError, Limits, Loss, Problem, QoS, Refusal, SimState, Status, Text,
     },
 };
 
@@ -81,7 +82,7 @@ pub struct Luat {
     /// The fingerprints of the access point wanted and of the one that the
     /// modem has, one over the other: 0 if it is the same.
     access: Option<u32>,
-    registrations: [Registration; 3],
+    pub(crate) registrations: Registrations,
     pub(crate) attached: bool,
     /// The bearer was released by the TCP layer.
     pub(crate) released: bool,
@@ -112,7 +113,7 @@ impl Luat {
             sim: SimState::Unknown,
             has_pin: false,
             access: None,
-            registrations: [Registration::Unknown; 3],
+            registrations: Registrations::UNKNOWN,
             attached: false,
             released: false,
             has_messages: false,
@@ -130,17 +131,6 @@ impl Luat {
 
     pub(crate) fn is_known(&self) -> bool {
         self.other.is_none()
-    }
-
-    pub(crate) fn is_registered(&self) -> bool {
-        self.registrations.iter().any(|one| one.is_registered())
-    }
-
-    /// The best of what the modem says of the networks.
-    fn registered(&self) -> Registration {
-        let all = self.registrations.iter().copied();
-        let known = all.clone().find(|one| *one != Registration::Unknown);
-        all.clone().find(|one| one.is_registered()).or(known).unwrap_or_default()
     }
 
     pub(crate) const fn wants_access(&self) -> bool {
@@ -266,11 +256,8 @@ impl Luat {
 
     /// `+CREG: n,stat[,…]`
     pub(crate) fn registration(&mut self, line: &Line<'_>) {
-        let names = lines::REGISTRATION.iter().zip(&mut self.registrations);
-        let slot = names.into_iter().find(|(name, _)| name.as_bytes() == line.name);
-        let stat = line.fields().nth(1).and_then(Value::signed);
-        if let (Some((_, slot)), Some(stat)) = (slot, stat) {
-            *slot = Registration::from_stat(stat);
+        if let Some(at) = lines::REGISTRATION.iter().position(|name| name.as_bytes() == line.name) {
+            self.registrations.note(at, line);
         }
     }
 
@@ -300,7 +287,7 @@ impl Luat {
         }
         self.access = None;
         self.attached = false;
-        self.registrations = [Registration::Unknown; 3];
+        self.registrations = Registrations::UNKNOWN;
         Then::Next
     }
 
@@ -650,7 +637,7 @@ impl Dialect for Luat {
             ("+CPIN", Code::None) if self.sim == SimState::Locked => {
                 Error::Pin("its PUK or another code")
             }
-            ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.registered()),
+            ("+CEREG" | "+CGATT", _) => Error::NotRegistered(self.registrations.best()),
             ("+SSLCFG", _) if cfg!(feature = "tls") => {
                 Error::Unsupported(Feature::Setting(quoted(line)))
             }
@@ -666,7 +653,7 @@ impl Dialect for Luat {
 
     fn restarted(&mut self) {
         self.session = Session::Unknown;
-        self.registrations = [Registration::Unknown; 3];
+        self.registrations = Registrations::UNKNOWN;
         self.sim = SimState::Unknown;
         self.attached = false;
         self.released = false;
@@ -693,7 +680,7 @@ impl Dialect for Luat {
     }
 
     fn status(&self) -> Status {
-        Status { sim: self.sim, registration: self.registered(), ..self.report.status() }
+        Status { sim: self.sim, registration: self.registrations.best(), ..self.report.status() }
     }
 }
 
@@ -803,6 +790,7 @@ fn quoted(line: &'static [u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hayes::mqtt::Registration;
 
     fn identified(name: &str) -> Luat {
         let mut modem = Luat::new(Settings::new());

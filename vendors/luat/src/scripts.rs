@@ -175,7 +175,7 @@ const REGISTER_STEPS: &[Step<Luat>] = &[
     step(line!("AT+CGREG?"), 9).info(Luat::registration).on(IGNORE),
     step(line!("AT+CEREG?"), 9).info(Luat::registration).then(|modem, answer| match answer {
         Answer::Silence => Fail,
-        _ if modem.is_registered() => Goto(ATTACH),
+        _ if modem.registrations.is_registered() => Goto(ATTACH),
         _ => Poll { script: REGISTER, pause_ms: 150 },
     }),
 ];

@@ -8,13 +8,14 @@ use hayes::{
         dialect::{Dialect, ResultRow, Uncounted, Urc, UrcRow},
         framer::Mark,
         line::{Line, Value, contains, unsigned},
+        registration::Registrations,
         report::Report,
         script::{Answer, Program, Then},
         tls::ForTls,
     },
     mqtt::{
         Assurance, Capabilities, Cause, Code, Credential, Error, Feature, Field as FieldName,
-        FieldError, Limits, Loss, Problem, QoS, Refusal, Registration, SimState, Status, Text,
+        FieldError, Limits, Loss, Problem, QoS, Refusal, SimState, Status, Text,
     },
 };
 
@@ -103,7 +104,7 @@ pub struct Simcom {
     pub(crate) has_pin: bool,
     pub(crate) new_apn: bool,
     apn_print: u32,
-    registrations: [Registration; 3],
+    pub(crate) registrations: Registrations,
     pub(crate) bearer: bool,
     session: u8,
     files: ForTls<Files>,
@@ -131,7 +132,7 @@ impl Simcom {
             has_pin: false,
             new_apn: false,
             apn_print: 0,
-            registrations: [Registration::Unknown; 3],
+            registrations: Registrations::UNKNOWN,
             bearer: false,
             session: 0,
             files: ForTls::new(Files { wanted: None, found: false, damaged: [false; 3] }),
@@ -150,7 +151,7 @@ impl Simcom {
         self.numeric_errors = false;
         self.service = Service::Unknown;
         self.clients = [Client::default(); 2];
-        self.registrations = [Registration::Unknown; 3];
+        self.registrations = Registrations::UNKNOWN;
         self.sim = SimState::Unknown;
         self.bearer = false;
         self.report.note(|status| status.address = None);
@@ -173,17 +174,6 @@ impl Simcom {
 
     pub(crate) fn is_any_acquired(&self) -> bool {
         self.clients.iter().any(|client| client.acquired)
-    }
-
-    pub(crate) fn is_registered(&self) -> bool {
-        self.registrations.iter().any(|one| one.is_registered())
-    }
-
-    /// The best of what the modem says of the networks.
-    fn registered(&self) -> Registration {
-        let all = self.registrations.iter().copied();
-        let known = all.clone().find(|one| *one != Registration::Unknown);
-        all.clone().find(|one| one.is_registered()).or(known).unwrap_or_default()
     }
 
     pub(crate) fn has_file(&self) -> bool {
@@ -253,10 +243,7 @@ impl Simcom {
             b"+CGREG" => 1,
             _ => 2,
         };
-        let stat = line.fields().nth(1).and_then(Value::signed);
-        if let (Some(slot), Some(stat)) = (self.registrations.get_mut(at), stat) {
-            *slot = Registration::from_stat(stat);
-        }
+        self.registrations.note(at, line);
     }
 
     /// `+CGACT: 1,1`
@@ -625,7 +612,7 @@ impl Dialect for Simcom {
                 return (Error::Pin("its PUK or another code"), None);
             }
             ("+CEREG", _) => {
-                return (Error::NotRegistered(self.registered()), None);
+                return (Error::NotRegistered(self.registrations.best()), None);
             }
             ("+CSSLCFG", _) if cfg!(feature = "tls") => {
                 return (Error::Unsupported(Feature::Setting(quoted(line))), None);
@@ -678,7 +665,7 @@ impl Dialect for Simcom {
     fn status(&self) -> Status {
         Status {
             sim: self.sim,
-            registration: self.registered(),
+            registration: self.registrations.best(),
             connected: Some(self.may_be_connected(self.session)),
             ..self.report.status()
         }
@@ -755,6 +742,7 @@ mod tests {
     #[test]
     #[cfg(feature = "status")]
     fn what_the_modem_says_is_its_status() {
+        use hayes::mqtt::Registration;
         let mut modem = new();
         hears(&mut modem, Simcom::firmware, "+CGMR: LE11B02SIM7600M21-A");
         assert_eq!(modem.status().firmware.as_str(), "LE11B02SIM7600M21-A");

@@ -167,7 +167,7 @@ const REGISTER_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(&[]).then(
         |modem, answer| match answer {
             Answer::Silence => Fail,
-            _ if modem.is_registered() => Goto(BEARER),
+            _ if modem.registrations.is_registered() => Goto(BEARER),
             _ => Poll { script: REGISTER, pause_ms: 150 },
         },
     ),

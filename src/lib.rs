@@ -29,7 +29,7 @@
 //! # Features
 //!
 //! `names`, `status` and `tls` are on by default, and none changes what the
-//! others do. With SIMCom the three take 5.3 kB of flash.
+//! others do. With SIMCom the three take 5.2 kB of flash.
 //!
 //! | feature | adds |
 //! |---|---|

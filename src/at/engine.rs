@@ -676,10 +676,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 Stage::Fill { left } => return fill(left),
                 Stage::Flush { left: 0, script, .. } => {
                     self.goto(script);
-                    if D::DATA_GAP_MS > 0 {
-                        let at = self.now.after_millis(D::DATA_GAP_MS);
-                        self.stage = Stage::Ready(Some(at));
-                    }
+                    self.stage = Stage::Ready(Some(self.now.after_millis(D::DATA_GAP_MS)));
                 }
                 Stage::Flush { left, slice, until: None, .. } => {
                     // What is open may be a command, of which the end was lost.
@@ -1215,11 +1212,10 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
                 self.stage = Stage::Ready(None);
             }
             Then::Fail => self.fail(answer),
-            Then::Finish if self.run.sync => {
+            Then::Finish => {
                 self.run.step = u8::MAX;
                 self.stage = Stage::Ready(None);
             }
-            Then::Finish => self.finish(),
             Then::Goto(script) => self.goto(script),
             Then::Retry { pause_ms, tries } => {
                 let at = self.now.after_millis(pause_ms.into());

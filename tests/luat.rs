@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{Heard, Kind, Luat, answered, dialogue, luat_config as config, message};
+use common::{
+    Heard, Kind, Luat, answered, dialogue, framed, luat_config as config, message, transmitted,
+};
 use hayes::{
     File, FileKind, Instant, Machine, Operation,
     mqtt::{
@@ -839,6 +841,14 @@ fn a_machine_is_idle_when_nothing_is_left_to_be_done() {
     assert!(rig.driver.is_idle());
 }
 
+/// A driver that has connected, by the answers above.
+fn linked(settings: Settings) -> hayes_luat::Machine<128, 512> {
+    let mut driver = hayes_luat::machine(settings);
+    let options = ConnectOptions::new("broker.example", 1883, "id").unwrap();
+    answered(&mut driver, &Operation::Connect(&options), &UP).1.unwrap();
+    driver
+}
+
 /// A data phase without a length ends after 5 s without a byte (manual V1.6.3,
 /// MPUBEX), so nothing may be sent for so long after one that may be open.
 #[test]
@@ -866,9 +876,7 @@ fn a_data_phase_that_may_be_open_is_left_alone_until_it_has_ended() {
 #[test]
 fn a_data_phase_that_was_left_is_given_time_to_end_by_itself() {
     for ends in [true, false] {
-        let mut driver = hayes_luat::machine::<128, 512>(Settings::new());
-        let options = ConnectOptions::new("broker.example", 1883, "id").unwrap();
-        answered(&mut driver, &Operation::Connect(&options), &UP).1.unwrap();
+        let mut driver = linked(Settings::new());
         let publish = Publish::new("t", b"0123456789").unwrap().qos(QoS::AtLeastOnce);
         let operation = Operation::Publish(&publish);
         let mut now = 0;
@@ -911,4 +919,93 @@ fn a_transport_that_takes_nothing_does_not_hold_an_operation_for_ever() {
         driver.outcome()
     });
     assert_eq!(outcome, Some(Err(Error::Unresponsive)));
+}
+
+const START: Instant = Instant::from_millis(0);
+
+fn heard(driver: &mut impl Machine) -> Vec<String> {
+    let mut events = Vec::new();
+    while let Some(event) = driver.event() {
+        events.push(format!("{event:?}"));
+    }
+    events
+}
+
+/// Its line may lack an end (seen), but only when it is all that is missing.
+#[test]
+fn a_result_in_words_without_a_line_end_counts_only_after_its_ok() {
+    let filter = [Subscription::new("t", QoS::AtLeastOnce).unwrap()];
+    let operation = Operation::Subscribe(&filter);
+    for accepted in [false, true] {
+        let mut driver = linked(Settings::new());
+        driver.start(&operation, START).unwrap();
+        transmitted(&mut driver, Some(&operation), START);
+        if accepted {
+            driver.receive(b"\r\nOK\r\n", START);
+        }
+        driver.receive(b"\r\nSUBACK", START);
+        let later = Instant::from_millis(1_000);
+        driver.tick(later);
+        if !accepted {
+            // It was another line, of which the rest came late.
+            driver.receive(b" refused\r\n\r\nOK\r\n", later);
+        }
+        assert_eq!(driver.transmit(Some(&operation), later), None);
+        assert_eq!(driver.outcome(), accepted.then_some(Ok(())));
+    }
+}
+
+#[test]
+fn a_boot_that_says_so_again_is_one_though_the_driver_has_met_the_modem_since() {
+    let mut driver = linked(Settings::new());
+    let at = Instant::from_millis;
+    driver.receive(&framed("RDY"), START);
+    assert_eq!(heard(&mut driver), ["Restarted"]);
+    answered(&mut driver, &Operation::Status, &UP).1.unwrap();
+    driver.receive(&framed("RDY"), at(4_000));
+    driver.tick(at(4_000));
+    assert_eq!(heard(&mut driver), [""; 0]);
+    driver.tick(at(5_000));
+    driver.receive(&framed("RDY"), at(5_000));
+    assert_eq!(heard(&mut driver), ["Restarted"]);
+}
+
+#[test]
+fn a_message_that_nobody_can_keep_and_that_stops_is_given_up_in_time() {
+    let mut driver = hayes_luat::machine::<64, 512>(Settings::new());
+    let start = format!("\r\n+MSUB: \"{}\",100 byte,only a piece", "t".repeat(80));
+    driver.receive(start.as_bytes(), START);
+    let due = driver.deadline().expect("somebody looks after it");
+    assert_eq!(due, Instant::from_millis(1_000));
+    driver.tick(due);
+    heard(&mut driver);
+    driver.receive(&framed("+CGEV: ME DETACH"), due);
+    assert_eq!(heard(&mut driver), ["NetworkLost"]);
+}
+
+#[test]
+fn a_message_is_overwritten_also_if_it_came_during_the_last_fetch() {
+    let mut driver = linked(Settings::new().receiving(Receiving::Cached));
+    driver.receive(&framed("+MSUB: 0"), START);
+    assert_eq!(transmitted(&mut driver, None, START), b"AT+MQTTMSGGET\r\n");
+    driver.receive(&framed("+MSUB: 1"), START);
+    driver.receive(&framed("OK"), START);
+    let publish = Publish::new("t", b"x").unwrap();
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    assert!(transmitted(&mut driver, Some(&operation), START).starts_with(b"AT+MPUBEX"));
+    driver.receive(&framed("+MSUB: 1"), START);
+    assert_eq!(heard(&mut driver), ["Dropped(Dropped { count: 1, bytes: 0, topic: None })"]);
+}
+
+#[test]
+fn an_operation_that_is_dropped_while_a_message_is_fetched_does_not_disturb_it() {
+    let mut driver = linked(Settings::new().receiving(Receiving::Cached));
+    driver.receive(&framed("+MSUB: 0"), START);
+    assert_eq!(driver.transmit(None, START), Some(b"AT+MQTTMSGGET".as_slice()));
+    driver.sent(5);
+    let publish = Publish::new("t", b"x").unwrap();
+    driver.start(&Operation::Publish(&publish), START).unwrap();
+    driver.abandon(0);
+    assert_eq!(transmitted(&mut driver, None, START), b"TTMSGGET\r\n");
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Heard, Simcom, answered, config, dialogue, framed, message};
+use common::{Heard, Simcom, answered, config, dialogue, framed, message, transmitted};
 use hayes::{
     File, FileKind, Instant, Machine, Operation,
     mqtt::{
@@ -944,11 +944,7 @@ fn up() -> hayes_simcom::Machine<128, 1024> {
 fn accepted(driver: &mut impl Machine, operation: &Operation<'_>) {
     driver.start(operation, START).unwrap();
     loop {
-        let mut sent = Vec::new();
-        while let Some(bytes) = driver.transmit(Some(operation), START).map(<[u8]>::to_vec) {
-            driver.sent(bytes.len());
-            sent.extend(bytes);
-        }
+        let sent = transmitted(driver, Some(operation), START);
         let is = |begin: &[u8]| sent.starts_with(begin);
         let prompt = is(b"AT+CMQTTTOPIC") || is(b"AT+CMQTTPAYLOAD");
         driver.receive(if prompt { b"\r\n>" } else { b"\r\nOK\r\n" }, START);
@@ -966,9 +962,7 @@ fn an_ok_where_the_prompt_is_due_answers_something_earlier() {
     let publish = Publish::new("t", b"p").unwrap();
     let operation = Operation::Publish(&publish);
     driver.start(&operation, START).unwrap();
-    while let Some(count) = driver.transmit(Some(&operation), START).map(<[u8]>::len) {
-        driver.sent(count);
-    }
+    transmitted(&mut driver, Some(&operation), START);
     driver.receive(b"\r\nOK\r\n", START);
     assert_eq!(driver.transmit(Some(&operation), START), None);
     driver.receive(b"\r\n>", START);
@@ -1012,4 +1006,77 @@ fn after_a_result_that_did_not_come_the_driver_gets_in_step_again() {
     // The question whose answer is known by its name.
     let first = driver.transmit(Some(&Operation::Status), late);
     assert_eq!(first, Some(b"AT+CMEE?".as_slice()));
+}
+
+/// What ends a data phase is not known then.
+#[test]
+fn an_ok_in_the_middle_of_the_data_is_owed_to_something_else() {
+    let mut driver = up();
+    let publish = Publish::new("topic", b"p").unwrap();
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    transmitted(&mut driver, Some(&operation), START);
+    driver.receive(b"\r\n>", START);
+    assert_eq!(driver.transmit(Some(&operation), START), Some(b"topic".as_slice()));
+    driver.sent(2);
+    driver.abandon(0);
+    driver.receive(b"\r\nOK\r\n", START);
+    driver.start(&operation, START).unwrap();
+    let first = driver.transmit(Some(&operation), START);
+    assert_eq!(first, Some(b"AT+CMEE?".as_slice()));
+}
+
+#[test]
+fn of_an_operation_dropped_before_its_first_byte_nothing_goes_out() {
+    let mut driver = up();
+    let publish = Publish::new("t", b"p").unwrap();
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    assert!(driver.transmit(Some(&operation), START).is_some());
+    driver.abandon(0);
+    assert_eq!(driver.transmit(None, START), None);
+    assert!(driver.is_idle() && !driver.has_event());
+}
+
+/// Half a kilobyte (a number of ours), so that the end of a data phase is heard
+/// before the modem's buffer holds much more than it asked for.
+#[test]
+fn what_fills_up_a_data_phase_that_may_be_open_goes_out_in_slices() {
+    let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+    let operation = Operation::Status;
+    driver.start(&operation, START).unwrap();
+    let mut slices = Vec::new();
+    let mut due = Some(START);
+    while let Some(now) = due {
+        driver.tick(now);
+        let sent = transmitted(&mut driver, Some(&operation), now);
+        driver.tick(now);
+        assert_eq!(driver.transmit(Some(&operation), now), None, "before it is time");
+        if sent.ends_with(b"\r\r") {
+            slices.push((now.as_millis(), sent.len()));
+        }
+        due = driver.deadline();
+    }
+    let filled: usize = slices.iter().map(|slice| slice.1).sum();
+    assert!((10_240..10_300).contains(&filled), "{filled}");
+    let (last, all) = slices.split_last().unwrap();
+    assert!(all.iter().all(|slice| slice.1 == 512) && last.1 <= 512, "{slices:?}");
+    assert!(slices.windows(2).all(|pair| pair[1].0 - pair[0].0 == 60), "{slices:?}");
+}
+
+/// After an error of a modem that boots there is a pause, which its sign of
+/// life ends.
+#[test]
+fn a_driver_that_gets_in_step_goes_on_as_soon_as_the_modem_has_booted() {
+    let mut driver = hayes_simcom::machine::<128, 512>(Settings::new());
+    let operation = Operation::Status;
+    driver.start(&operation, START).unwrap();
+    for (command, answer) in [("AT", "OK"), ("ATE0", "ERROR")] {
+        let line = transmitted(&mut driver, Some(&operation), START);
+        assert_eq!(String::from_utf8(line).unwrap(), format!("{command}\r"));
+        driver.receive(&framed(answer), START);
+    }
+    assert_eq!(driver.transmit(Some(&operation), START), None);
+    driver.receive(&framed("RDY"), START);
+    assert_eq!(transmitted(&mut driver, Some(&operation), START), b"ATE0\r");
 }

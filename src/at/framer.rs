@@ -696,6 +696,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_has_ended_is_no_piece_of_one() {
+        let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
+        for (bytes, piece) in [(&b"OK"[..], &b"OK"[..]), (b"\r", b""), (b"\n", b""), (b"A", b"A")] {
+            read(&mut framer, bytes);
+            assert_eq!(framer.partial_line(), piece);
+        }
+        framer.expect_data(1);
+        assert_eq!(framer.partial_line(), b"");
+    }
+
+    #[test]
     fn how_full_a_framer_is_may_be_shown_and_what_it_holds_not() {
         let mut framer = Framer::<16>::new(&Mark::NONE, b'>');
         read(&mut framer, b"s3cret");

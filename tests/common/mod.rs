@@ -516,10 +516,7 @@ pub fn dialogue(
     let (mut line, mut lines) = (Vec::new(), Vec::new());
     loop {
         let time = Instant::from_millis(*now);
-        while let Some(bytes) = driver.transmit(Some(operation), time).map(<[u8]>::to_vec) {
-            driver.sent(bytes.len());
-            line.extend(bytes);
-        }
+        line.extend(transmitted(driver, Some(operation), time));
         if line.ends_with(b"\r") || line.ends_with(b"\n") {
             let text = String::from_utf8(std::mem::take(&mut line)).unwrap().trim().to_owned();
             let row = table.iter().find(|(start, _)| text.starts_with(start));
@@ -541,4 +538,18 @@ pub fn dialogue(
         }
         assert!(lines.len() < 100, "a loop: {lines:?}");
     }
+}
+
+/// All that goes out now.
+pub fn transmitted(
+    driver: &mut impl Machine,
+    operation: Option<&Operation<'_>>,
+    now: Instant,
+) -> Vec<u8> {
+    let mut sent = Vec::new();
+    while let Some(bytes) = driver.transmit(operation, now).map(<[u8]>::to_vec) {
+        driver.sent(bytes.len());
+        sent.extend(bytes);
+    }
+    sent
 }

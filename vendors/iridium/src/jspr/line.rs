@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use heapless::Vec;
+
 /// The code of a line that nobody asked for.
 pub(super) const UNSOLICITED: u16 = 299;
 /// The longest target, in bytes.
@@ -34,8 +36,7 @@ pub enum Frame<'a> {
 /// Collects lines of up to `LINE` bytes.
 #[derive(Clone)]
 pub struct Reader<const LINE: usize> {
-    buffer: [u8; LINE],
-    length: usize,
+    line: Vec<u8, LINE>,
     too_long: bool,
     /// A control byte stands where the line was torn off.
     torn: bool,
@@ -47,7 +48,7 @@ impl<const LINE: usize> fmt::Debug for Reader<LINE> {
     /// Without the line: it may hold a message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reader")
-            .field("length", &self.length)
+            .field("length", &self.line.len())
             .field("too_long", &self.too_long)
             .field("torn", &self.torn)
             .field("done", &self.done)
@@ -65,18 +66,18 @@ impl<const LINE: usize> Reader<LINE> {
     /// A reader at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { buffer: [0; LINE], length: 0, too_long: false, torn: false, done: false }
+        Self { line: Vec::new(), too_long: false, torn: false, done: false }
     }
 
     /// Whether a line has begun that has no end yet.
     #[must_use]
-    pub const fn is_inside(&self) -> bool {
-        self.length > 0 && !self.done && !self.too_long
+    pub fn is_inside(&self) -> bool {
+        !self.line.is_empty() && !self.done && !self.too_long
     }
 
     /// Forgets the beginning of a line.
     pub fn clear(&mut self) {
-        self.length = 0;
+        self.line.clear();
         self.too_long = false;
         self.torn = false;
         self.done = false;
@@ -88,7 +89,7 @@ impl<const LINE: usize> Reader<LINE> {
             self.clear();
         }
         while !self.done {
-            if self.length == 0 && !self.too_long {
+            if self.line.is_empty() && !self.too_long {
                 *input = without_noise(input);
             }
             // No line has a control byte inside: a modem that boots begins
@@ -99,9 +100,9 @@ impl<const LINE: usize> Reader<LINE> {
             self.torn = rest.first().is_some_and(|byte| *byte != b'\r');
             *input = rest.get(1..).unwrap_or_default();
             end?;
-            self.done = self.length > 0 || self.too_long;
+            self.done = !self.line.is_empty() || self.too_long;
         }
-        let line = self.buffer.get(..self.length).and_then(parse);
+        let line = parse(&self.line);
         Some(match line {
             _ if self.torn => Frame::Broken,
             line if self.too_long => Frame::TooLong(line),
@@ -111,13 +112,10 @@ impl<const LINE: usize> Reader<LINE> {
     }
 
     fn keep(&mut self, part: &[u8]) {
-        let room = self.buffer.get_mut(self.length..).unwrap_or_default();
-        let fits = part.len().min(room.len());
-        self.too_long |= fits < part.len();
-        if let (Some(room), Some(part)) = (room.get_mut(..fits), part.get(..fits)) {
-            room.copy_from_slice(part);
-            self.length = self.length.saturating_add(fits);
-        }
+        let room = LINE.saturating_sub(self.line.len());
+        let kept = part.get(..room).unwrap_or(part);
+        self.too_long |= kept.len() < part.len();
+        let _fits = self.line.extend_from_slice(kept);
     }
 }
 

@@ -18,7 +18,7 @@ images=(
     'luat - base luat 1 26850 1024 1024'
     'luat full base luat 1 33000 1260 1150'
     'rockremote - base rockremote 1 13800 1340 1200'
-    'jspr - base jspr 1 38900 6260 8200'
+    'jspr - base jspr 1 38500 6260 1700'
     'shared - base simcom 3 34000 2870 1150'
     'bare - bare_base simcom 1 25000 0 1900'
     'blocking - bare_base simcom 1 23100 0 1600'

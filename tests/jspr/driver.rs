@@ -1006,6 +1006,18 @@ fn without_any_topic_the_modem_connects_and_says_why_it_cannot_publish() {
 }
 
 #[test]
+fn a_table_of_topics_that_cannot_be_read_changes_nothing() {
+    let mut rig = connected();
+    for bad in
+        ["[{\"topic_id\":64,\"topic_name\":\"A\"},{}]", "[{\"topic_id\":64,\"topic_na", "[]]"]
+    {
+        rig.modem.say(&format!("299 messageProvisioning {{\"provisioning\":{bad}}}"));
+        rig.idle(10);
+        assert_eq!(rig.publish("RAW", b"x", ACK), Ok(()), "{bad}");
+    }
+}
+
+#[test]
 fn a_connect_refuses_what_the_link_does_not_have() {
     let options = || ConnectOptions::new("any", 1, "any").unwrap();
     let mut rig = Rig::new();
@@ -1058,12 +1070,15 @@ fn filters_are_checked_and_counted_before_any_is_kept() {
     let problem = Problem::TooLong { max: 64, actual: 65 };
     let long = FieldError { field: Field::TopicFilter, problem };
     assert_eq!(rig.subscribe(&"x".repeat(65)), Err(Error::Field(long)));
-    for at in 0..8 {
+    for at in 0..7 {
         rig.subscribe(&format!("{at}/#")).unwrap();
         rig.subscribe("0/#").unwrap();
     }
     let problem = Problem::TooLong { max: 8, actual: 9 };
     let many = FieldError { field: Field::Filters, problem };
+    let both = ["#", "7/#"].map(|filter| Subscription::new(filter, ONCE).unwrap());
+    assert_eq!(rig.run(&Operation::Subscribe(&both)), Err(Error::Field(many)));
+    assert_eq!(rig.subscribe("7/#"), Ok(()), "neither was kept");
     assert_eq!(rig.subscribe("#"), Err(Error::Field(many)));
     let empty = FieldError { field: Field::Filters, problem: Problem::Empty };
     assert_eq!(rig.run(&Operation::Subscribe(&[])), Err(Error::Field(empty)));

@@ -3,19 +3,18 @@
 
 use core::fmt;
 
-use heapless::Vec;
 use serde::{
     Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
 /// How deep objects and arrays may nest; three are in use. What is skipped is
 /// skipped by recursion, and the stack must not depend on the modem.
 const DEPTH: u8 = 6;
-/// Topics that a device may have.
-pub(super) const TOPICS: usize = 25;
 
 /// Reads a body; `None` if it is not what it should be.
+// Its frame is large for some types, and is not added up in the caller.
+#[inline(never)]
 pub(super) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<T> {
     if !is_shallow(body) {
         return None;
@@ -141,13 +140,6 @@ pub(super) struct Firmware {
     pub version: Version,
 }
 
-/// `messageProvisioning`.
-#[derive(Debug, Deserialize)]
-pub(super) struct MessageProvisioning<'a> {
-    #[serde(borrow)]
-    pub provisioning: Entries<'a>,
-}
-
 /// A provisioned topic.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub(super) struct Entry<'a> {
@@ -155,33 +147,55 @@ pub(super) struct Entry<'a> {
     pub topic_name: &'a str,
 }
 
-/// As many topics as a device may have.
-#[derive(Debug, Default)]
-pub(super) struct Entries<'a> {
-    pub kept: Vec<Entry<'a>, TOPICS>,
-    /// There were more.
-    pub more: bool,
+/// Reads `messageProvisioning`, whose topics are handed over one by one. `None`
+/// if it is not what it should be, which may be found after some of them.
+pub(super) fn read_topics(body: &[u8], each: &mut dyn FnMut(Entry<'_>)) -> Option<()> {
+    if !is_shallow(body) {
+        return None;
+    }
+    let mut json = serde_json_core::de::Deserializer::new(body, None);
+    json.deserialize_map(Topics(each)).ok()?;
+    json.end().ok().map(|_| ())
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Each;
-        impl<'de> Visitor<'de> for Each {
-            type Value = Entries<'de>;
+/// The object, and the list in it.
+struct Topics<'f>(&'f mut dyn FnMut(Entry<'_>));
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("topics")
-            }
+impl<'de> Visitor<'de> for Topics<'_> {
+    type Value = ();
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries<'de>, A::Error> {
-                let mut entries = Entries::default();
-                while let Some(entry) = list.next_element()? {
-                    entries.more |= entries.kept.push(entry).is_err();
-                }
-                Ok(entries)
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("topics")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let mut found = false;
+        while let Some(name) = object.next_key::<&str>()? {
+            if name != "provisioning" {
+                object.next_value::<IgnoredAny>()?;
+            } else if found {
+                return Err(A::Error::duplicate_field("provisioning"));
+            } else {
+                object.next_value_seed(Topics(&mut *self.0))?;
+                found = true;
             }
         }
-        deserializer.deserialize_seq(Each)
+        found.then_some(()).ok_or_else(|| A::Error::missing_field("provisioning"))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element()? {
+            (self.0)(entry);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Topics<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
     }
 }
 
@@ -310,15 +324,33 @@ mod tests {
         }
     }
 
+    fn topics(body: &str) -> Option<List<(u16, String)>> {
+        let mut topics = List::new();
+        read_topics(body.as_bytes(), &mut |entry| {
+            topics.push((entry.topic_id, entry.topic_name.into()));
+        })?;
+        Some(topics)
+    }
+
     #[test]
-    fn a_table_larger_than_allowed_keeps_what_fits() {
-        let list: List<_> = (0..30)
-            .map(|n| std::format!("{{\"topic_id\":{},\"topic_name\":\"T{n}\"}}", 64 + n))
-            .collect();
-        let body = std::format!("{{\"provisioning\":[{}]}}", list.join(","));
-        let table: MessageProvisioning<'_> = read(body.as_bytes()).unwrap();
-        assert_eq!(table.provisioning.kept.len(), 25);
-        assert!(table.provisioning.more);
-        assert_eq!(table.provisioning.kept[24].topic_name, "T24");
+    fn topics_are_handed_over_one_by_one() {
+        let two = r#"{"topic_id":64,"priority":"Safety 1","topic_name":"A"},{"topic_name":"","topic_id":65}"#;
+        let expected = Some(std::vec![(64, "A".into()), (65, "".into())]);
+        let body = std::format!(r#"{{"new":[1],"provisioning":[{two}] ,"newer":{{}}}} "#);
+        assert_eq!(topics(&body), expected);
+        for length in 0..body.len() - 1 {
+            assert_eq!(topics(&body[..length]), None, "{length}");
+        }
+        assert_eq!(topics(r#"{"provisioning":[]}"#), Some(List::new()));
+        for body in [
+            r#"{"provisioned":[]}"#,
+            r#"{"provisioning":{}}"#,
+            r#"{"provisioning":[],"provisioning":[]}"#,
+            r#"{"provisioning":[{"topic_id":64}]}"#,
+            r#"{"provisioning":[]}]"#,
+            r#"{"x":[[[[[[]]]]]],"provisioning":[]}"#,
+        ] {
+            assert_eq!(topics(body), None, "{body}");
+        }
     }
 }

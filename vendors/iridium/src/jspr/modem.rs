@@ -10,12 +10,14 @@ use heapless::{String, Vec};
 
 use super::{
     body::{
-        self, ApiVersion, ConstellationState, Firmware, HwInfo, MessageProvisioning,
-        OperationalState, SimStatus, TOPICS, Version,
+        self, ApiVersion, ConstellationState, Firmware, HwInfo, OperationalState, SimStatus,
+        Version,
     },
     request::{Ask, digits},
 };
 
+/// Topics that a device may have.
+const TOPICS: usize = 25;
 /// The longest name of a topic, in bytes.
 pub(super) const NAME: usize = 57;
 /// The longest filter that is kept, in bytes.
@@ -179,21 +181,28 @@ impl Modem {
                 let firmware: Firmware = body::read(bytes)?;
                 self.status.firmware = dotted(firmware.version);
             }
-            "messageProvisioning" => {
-                let table: MessageProvisioning<'_> = body::read(bytes)?;
-                self.topics.clear();
-                for entry in &table.provisioning.kept {
-                    // A name that is escaped or too long serves nobody.
-                    let usable = entry.topic_name.len() <= NAME && !entry.topic_name.contains('\\');
-                    let name = if usable { entry.topic_name } else { "" };
-                    let name = String::try_from(name).unwrap_or_default();
-                    let _fits = self.topics.push(Topic { id: entry.topic_id, name });
-                }
-                return Some(!table.provisioning.more);
-            }
+            "messageProvisioning" => return self.provision(bytes),
             _ => {}
         }
         Some(true)
+    }
+
+    /// Takes in the table of topics, all of it or none; `Some(false)` if there
+    /// are more than a device may have.
+    #[inline(never)]
+    fn provision(&mut self, bytes: &[u8]) -> Option<bool> {
+        body::read_topics(bytes, &mut |_| {})?;
+        let topics = &mut self.topics;
+        let mut fits = true;
+        topics.clear();
+        body::read_topics(bytes, &mut |entry| {
+            // A name that is escaped or too long serves nobody.
+            let usable = !entry.topic_name.contains('\\');
+            let name = if usable { entry.topic_name } else { "" };
+            let name = String::try_from(name).unwrap_or_default();
+            fits &= topics.push(Topic { id: entry.topic_id, name }).is_ok();
+        })?;
+        Some(fits)
     }
 
     /// The provisioned topics.
@@ -260,18 +269,18 @@ impl Modem {
         for filter in filters.clone() {
             self.check_filter(filter.as_str())?;
         }
-        let mut all = self.filters.clone();
+        let before = self.filters.len();
         for filter in filters {
-            if all.iter().any(|kept| kept == filter.as_str()) {
+            if self.filters.iter().any(|kept| kept == filter.as_str()) {
                 continue;
             }
-            let kept = String::try_from(filter.as_str()).map(|filter| all.push(filter));
+            let kept = String::try_from(filter.as_str()).map(|filter| self.filters.push(filter));
             if !matches!(kept, Ok(Ok(()))) {
-                let actual = all.len().saturating_add(1);
+                let actual = self.filters.len().saturating_add(1);
+                self.filters.truncate(before);
                 return Err(FieldError::too_long(Field::Filters, FILTERS, actual).into());
             }
         }
-        self.filters = all;
         Ok(())
     }
 

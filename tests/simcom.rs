@@ -572,9 +572,14 @@ fn the_order_of_an_access_points_credentials_must_be_chosen() {
         (AuthOrder::UserFirst, "AT+CGAUTH=1,1,\"user\",\"secret\"\r"),
         (AuthOrder::PasswordFirst, "AT+CGAUTH=1,1,\"secret\",\"user\"\r"),
     ] {
-        let mut rig = Simcom::with(config(Family::A76xx), Settings::new().auth_order(order));
+        let mut config = config(Family::A76xx);
+        config.delays.registration = 5_000;
+        let mut rig = Simcom::with(config, Settings::new().auth_order(order));
         rig.run(&operation).unwrap_or_else(|e| panic!("{e}\n{}", rig.transcript()));
-        assert!(String::from_utf8_lossy(&rig.host).contains(line));
+        let host = String::from_utf8_lossy(&rig.host);
+        assert!(host.contains(line));
+        assert_eq!(host.matches("AT+CGAUTH").count(), 1, "{host}");
+        assert!(host.matches("AT+CREG?").count() > 1, "it has to wait for the network: {host}");
     }
 }
 

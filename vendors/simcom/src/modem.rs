@@ -38,6 +38,17 @@ bitflags! {
     }
 }
 
+/// What is to be written of the access point that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// The modem has it already, or none was asked for; credentials at most.
+    Kept,
+    /// All of it.
+    Differs,
+    /// Nothing more.
+    Written,
+}
+
 /// The modem's MQTT service, which outlives a restart of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
@@ -102,7 +113,7 @@ pub struct Simcom {
     pub(crate) report: Report,
     pub(crate) sim: SimState,
     pub(crate) has_pin: bool,
-    pub(crate) new_apn: bool,
+    pub(crate) access: Access,
     apn_print: u32,
     pub(crate) registrations: Registrations,
     pub(crate) bearer: bool,
@@ -130,7 +141,7 @@ impl Simcom {
             report: Report::NOTHING,
             sim: SimState::Unknown,
             has_pin: false,
-            new_apn: false,
+            access: Access::Kept,
             apn_print: 0,
             registrations: Registrations::UNKNOWN,
             bearer: false,
@@ -185,8 +196,13 @@ impl Simcom {
         several && self.features.contains(Features::TWO_STEP)
     }
 
+    pub(crate) fn differs(&self, _: &Scope<'_>) -> bool {
+        self.access == Access::Differs
+    }
+
     pub(crate) fn authenticates(&self, scope: &Scope<'_>, order: AuthOrder) -> bool {
-        scope.has(Arg::ApnAuth) && self.settings.auth_order == Some(order)
+        let due = self.access != Access::Written && scope.has(Arg::ApnAuth);
+        due && self.settings.auth_order == Some(order)
     }
 
     // ---- what the answers tell -----------------------------------------
@@ -232,7 +248,7 @@ impl Simcom {
         let mut fields = line.fields();
         let apn = (fields.unsigned() == Some(1)).then(|| fields.nth(1)).flatten();
         if apn.is_some_and(|apn| fingerprint(apn.bytes()) == self.apn_print) {
-            self.new_apn = false;
+            self.access = Access::Kept;
         }
     }
 
@@ -590,7 +606,7 @@ impl Dialect for Simcom {
         self.begin_with_files(scope);
         if let Operation::BringUp(_) = scope.operation {
             self.has_pin = scope.has(Arg::Pin);
-            self.new_apn = scope.has(Arg::Apn);
+            self.access = if scope.has(Arg::Apn) { Access::Differs } else { Access::Kept };
             if let Field::Bytes(apn) = scope.field(Arg::Apn) {
                 self.apn_print = fingerprint(apn);
             }

@@ -17,7 +17,7 @@ use hayes::{
 
 use crate::{
     AuthOrder,
-    modem::{Features, Service, Simcom},
+    modem::{Access, Features, Service, Simcom},
 };
 
 pub(crate) const RESYNC: u8 = 0;
@@ -40,6 +40,7 @@ pub(crate) const STORE: u8 = 16;
 pub(crate) const DELETE: u8 = 17;
 const SECURE: u8 = 18;
 const OPEN: u8 = 19;
+const ACCESS: u8 = 20;
 
 pub(crate) const PROGRAM: &Program<Simcom> = hayes::program!(
     Simcom,
@@ -64,6 +65,7 @@ pub(crate) const PROGRAM: &Program<Simcom> = hayes::program!(
         DELETE_STEPS,
         SECURE_STEPS,
         OPEN_STEPS,
+        ACCESS_STEPS,
     ]
 );
 
@@ -138,7 +140,7 @@ const SIM_STEPS: &[Step<Simcom>] = &[
             Rule(Error, Retry { pause_ms: 150, tries: 200 }),
         ])
         .then(|modem, _| match modem.sim {
-            SimState::Ready => Goto(REGISTER),
+            SimState::Ready => Goto(ACCESS),
             SimState::Pin if modem.has_pin => Next,
             _ => Fail,
         }),
@@ -151,17 +153,21 @@ const SIM_STEPS: &[Step<Simcom>] = &[
 
 /// The context is written only if it differs; the bearer of LTE comes up with
 /// the attachment, so a new one needs another attachment.
-const REGISTER_STEPS: &[Step<Simcom>] = &[
-    step(line!("AT+CGDCONT=1,\"IP\",\"{apn}\""), 9).when(|modem, _| modem.new_apn),
+const ACCESS_STEPS: &[Step<Simcom>] = &[
+    step(line!("AT+CGDCONT=1,\"IP\",\"{apn}\""), 9).when(Simcom::differs),
     step(line!("AT+CGAUTH=1,{apn.auth},\"{apn.user}\",\"{apn.password}\""), 9)
         .when(|modem, scope| modem.authenticates(scope, AuthOrder::UserFirst)),
     step(line!("AT+CGAUTH=1,{apn.auth},\"{apn.password}\",\"{apn.user}\""), 9)
         .when(|modem, scope| modem.authenticates(scope, AuthOrder::PasswordFirst)),
-    step(line!("AT+CFUN=4"), 15).when(|modem, _| modem.new_apn).on(IGNORE),
-    step(line!("AT+CFUN=1"), 15).when(|modem, _| modem.new_apn).on(IGNORE).then(|modem, _| {
-        modem.new_apn = false;
+    step(line!("AT+CFUN=4"), 15).when(Simcom::differs).on(IGNORE),
+    step(line!("AT+CFUN=1"), 15).when(Simcom::differs).on(IGNORE).then(|modem, _| {
+        modem.access = Access::Written;
         Goto(SIM)
     }),
+    Step::jump(&[Rule(Ok, Goto(REGISTER))]),
+];
+
+const REGISTER_STEPS: &[Step<Simcom>] = &[
     step(line!("AT+CREG?"), 9).info(Simcom::registration).on(IGNORE),
     step(line!("AT+CGREG?"), 9).info(Simcom::registration).on(IGNORE),
     step(line!("AT+CEREG?"), 9).info(Simcom::registration).on(&[]).then(

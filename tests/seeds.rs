@@ -148,9 +148,15 @@ fn write_the_seeds() {
         write("escape", name, &[&[3], payload.as_bytes()].concat());
     }
     write("escape", "all", &(0..=255).collect::<Vec<u8>>());
-    // A 9704 whose restart was not heard whole, with a message on its way.
-    let unheard = [0, 1, 35, 0, 0, 1, 6, 227, 43, 153, 71, 77, 77, 255, 55, 254, 254, 251];
-    write("emulator", "9704-unheard", &[&[9, 35, 0][..], &unheard].concat());
+    // A 9704 whose restart was not heard whole, with a message on its way; then
+    // also in the middle of one, and with failures of the network to come.
+    let before = [9, 35, 0, 0, 1, 35, 0, 0, 1, 6, 227, 43, 153, 71, 77];
+    for (name, after) in [
+        ("9704-unheard", &[77, 255, 55, 254, 254, 251][..]),
+        ("9704-unheard-in-a-message", &[1, 77, 255, 55, 254, 237, 254, 251]),
+    ] {
+        write("emulator", name, &[&before, after].concat());
+    }
     for (number, family) in SimcomFamily::ALL.into_iter().enumerate() {
         dialogue(&format!("simcom-{number}"), 0, Simcom::new(config(family)));
     }

@@ -300,7 +300,8 @@ pub trait Machine {
 
     /// The operation is not lent any more (its future was dropped). The
     /// machine finishes or undoes what must be, by itself. `unsure` bytes may
-    /// have been sent or not beyond what [`sent`](Self::sent) told.
+    /// have been sent or not beyond what [`sent`](Self::sent) told. An
+    /// [`outcome`](Self::outcome) that was not taken is void: nobody knows it.
     fn abandon(&mut self, unsure: usize);
 
     /// Whether there is nothing left to clear up.

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use common::{Heard, Kind, Rig, framed};
 use hayes::{
     Machine, Operation, Verb,
-    mqtt::{Error, QoS, Registration, Status},
+    mqtt::{Error, Event, QoS, Registration, Status},
 };
 use hayes_emulator::Modem;
 use law::{
@@ -95,6 +95,37 @@ fn insert<D: Machine, M: Modem>(backend: &Backend<D, M>, sample: &Sample) {
         }
     });
     sample.report(backend.name, "insertions");
+}
+
+#[test]
+fn a_publish_dropped_before_it_takes_its_result_is_of_unknown_outcome() {
+    untaken(&simcoms());
+    untaken(&luats());
+    untaken(&rockremotes());
+    untaken(&jsprs());
+}
+
+/// Whoever lent the publish is gone before its outcome was asked for.
+fn untaken<D: Machine, M: Modem>(backend: &Backend<D, M>) {
+    each_operation(backend, |ready, operation| {
+        if operation.verb() != Verb::Publish {
+            return;
+        }
+        let mut rig = ready();
+        rig.start(operation).unwrap();
+        let end = rig.now + 60_000;
+        while rig.now < end {
+            if !rig.exchange(Some(operation)) && !rig.advance() {
+                break;
+            }
+        }
+        assert_eq!(rig.broker.published().len(), 1, "{}", rig.transcript());
+        rig.driver.abandon(0);
+        let unknown = Heard::Other(format!("{:?}", Event::Unknown("publish")));
+        assert_eq!(rig.events(), [unknown], "{} {operation:?}", backend.name);
+        rig.driver.abandon(0);
+        assert_eq!(rig.events(), [], "{} {operation:?}", backend.name);
+    });
 }
 
 #[test]

@@ -446,6 +446,8 @@ struct Control<D: Dialect, const INBOX: usize> {
     exchange: Exchange,
     pending: Option<Verb>,
     outcome: Option<Result<(), Error>>,
+    /// The verb of the outcome, if it may have taken effect.
+    untold: Option<Verb>,
     sink: Sink,
     /// Whether answers are those of the commands sent.
     synced: bool,
@@ -482,6 +484,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             exchange: Exchange::NONE,
             pending: None,
             outcome: None,
+            untold: None,
             sink: Sink::Nowhere,
             synced: false,
             fresh: true,
@@ -557,6 +560,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
         FieldError::at_most(FieldName::Filters, u8::MAX.into(), items)?;
         self.outcome = None;
+        self.untold = None;
         self.pending = Some(verb);
         Ok(())
     }
@@ -1298,6 +1302,7 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
             }
         } else if !self.run.abandoned {
             self.outcome = Some(outcome);
+            self.untold = self.effect();
         }
     }
 
@@ -1305,7 +1310,9 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
 
     fn abandon(&mut self, unsure: usize) {
         self.pending = None;
-        self.outcome = None;
+        if let (Some(_), Some(verb)) = (self.outcome.take(), self.untold.take()) {
+            self.inbox.unknown(verb);
+        }
         if !matches!(self.stage, Stage::Idle) && !self.run.abandoned && !self.run.own {
             self.release(unsure);
             self.run.abandoned = true;
@@ -1331,11 +1338,16 @@ impl<D: Dialect, const INBOX: usize> Control<D, INBOX> {
         }
     }
 
+    /// What may have taken effect, by now.
+    fn effect(&self) -> Option<Verb> {
+        let silent = matches!(self.run.verb, Verb::Status | Verb::BringUp);
+        (self.run.begun && !silent).then_some(self.run.verb)
+    }
+
     /// Ends an abandoned operation.
     fn end_run(&mut self) {
-        let silent = matches!(self.run.verb, Verb::Status | Verb::BringUp);
-        if self.run.begun && !silent && self.outcome.is_none() {
-            self.inbox.unknown(self.run.verb);
+        if let Some(verb) = self.effect().filter(|_| self.outcome.is_none()) {
+            self.inbox.unknown(verb);
         }
         if self.run.verb == Verb::Connect {
             self.set_link(self.session, LinkState::Idle);

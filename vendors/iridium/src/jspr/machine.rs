@@ -288,6 +288,8 @@ struct Control<const INBOX: usize> {
     reference: u8,
     run: Option<Run>,
     outcome: Option<Result<(), Error>>,
+    /// The verb of the outcome, if it may have taken effect.
+    untold: Option<Verb>,
     out: Outgoing,
     sending: Sending,
     exchange: Option<Exchange>,
@@ -318,6 +320,7 @@ impl<const INBOX: usize> Control<INBOX> {
             reference: 0,
             run: None,
             outcome: None,
+            untold: None,
             out: Outgoing::new(),
             sending: Sending::Nothing,
             exchange: None,
@@ -382,6 +385,7 @@ impl<const INBOX: usize> Control<INBOX> {
             Operation::Status | Operation::Store(_) | Operation::Delete(_) => {}
         }
         self.outcome = None;
+        self.untold = None;
         self.run = Some(run);
         Ok(())
     }
@@ -931,6 +935,8 @@ impl<const INBOX: usize> Control<INBOX> {
             self.lose(Loss::NoResult);
         }
         self.outcome = Some(outcome);
+        let effect = run.verb == Verb::Publish || run.plan == DEACTIVATE;
+        self.untold = (effect && run.begun).then_some(run.verb);
     }
 
     /// It is known what became of the message, or will never be.
@@ -989,7 +995,9 @@ impl<const INBOX: usize> Control<INBOX> {
 
     fn abandon(&mut self, unsure: usize) {
         self.leave_line(unsure);
-        self.outcome = None;
+        if let (Some(_), Some(verb)) = (self.outcome.take(), self.untold.take()) {
+            self.inbox.unknown(verb);
+        }
         let Some(run) = self.run.take() else { return };
         if run.verb == Verb::Connect {
             self.link = LinkState::Idle;

@@ -47,6 +47,8 @@ struct Talk<const INBOX: usize> {
     violation: Option<Violation>,
     run: Option<Run>,
     outcome: Option<Result<(), Error>>,
+    /// The verb of the outcome, if it may have taken effect.
+    untold: Option<Verb>,
     out: Out,
     acks: Deque<Acks, ACKS>,
     /// Messages with QoS 2 that were taken and not released yet. Mosquitto
@@ -151,6 +153,7 @@ impl<const INBOX: usize> Machine<INBOX> {
                 violation: None,
                 run: None,
                 outcome: None,
+                untold: None,
                 out: Out::new(),
                 acks: Deque::new(),
                 taken: Ids::NONE,
@@ -194,7 +197,6 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
 
     fn start(&mut self, operation: &Operation<'_>, now: Instant) -> Result<(), Error> {
         self.abandon(0);
-        self.talk.outcome = None;
         operation.check(super::CAPABILITIES, &super::LIMITS)?;
         self.talk.start(operation, now)
     }
@@ -257,6 +259,9 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
 
     fn abandon(&mut self, unsure: usize) {
         let talk = &mut self.talk;
+        if let (Some(_), Some(verb)) = (talk.outcome.take(), talk.untold.take()) {
+            talk.inbox.unknown(verb);
+        }
         talk.out.begun |= unsure > 0 && !talk.out.is_service();
         // Half a packet is out, and nothing else may follow it.
         let mut useless = unsure > 0 || talk.out.begun;
@@ -471,13 +476,14 @@ impl<const INBOX: usize> Talk<INBOX> {
     /// The operation under way, if there is one, ends without its answer.
     fn fail(&mut self, error: Error) {
         if let Some(run) = self.run {
-            self.leave(run);
+            let begun = self.leave(run);
             self.end(Err(error));
+            self.untold.take_if(|_| !begun);
         }
     }
 
     fn end(&mut self, outcome: Result<(), Error>) {
-        self.run = None;
+        self.untold = self.run.take().map(|run| run.verb);
         self.outcome = Some(outcome);
     }
 

@@ -179,20 +179,11 @@ impl<L: raw::RawMutex, C: Clock, M: Machine> Shared<L, C, M> {
             self.lock_or(Poll::Pending, |state| state.start(session, operation, now, cx))
         });
         begun.await?;
-        let result = poll_fn(|cx| {
+        poll_fn(|cx| {
             let now = self.clock.now();
             self.lock_or(Poll::Pending, |state| state.advance(operation, &read, now, cx))
-        });
-        let result = result.await?;
-        self.written_out().await?;
-        Ok(result)
-    }
-
-    /// Waits until the runner has written everything. With AT commands it has
-    /// long since; a backend that speaks MQTT itself may be through with its
-    /// operation when the last bytes are still on their way.
-    async fn written_out(&self) -> Result<(), Failure> {
-        poll_fn(|cx| self.lock_or(Poll::Pending, |state| state.written_out(cx))).await
+        })
+        .await
     }
 }
 
@@ -360,7 +351,10 @@ impl<M: Machine> State<M> {
         Poll::Ready(Ok(()))
     }
 
-    /// Goes on with the operation that is lent.
+    /// Goes on with the operation that is lent. It has its outcome when the
+    /// runner has written everything, too. With AT commands it has long since;
+    /// a backend that speaks MQTT itself may be through with its operation when
+    /// the last bytes are still on their way.
     fn advance<T>(
         &mut self,
         operation: &Operation<'_>,
@@ -373,7 +367,8 @@ impl<M: Machine> State<M> {
             return Poll::Ready(Err(failure));
         }
         let more = self.fill(Some(operation), now);
-        let outcome = self.machine.outcome();
+        let written = self.out.is_empty() && !self.writing;
+        let outcome = if written { self.machine.outcome() } else { None };
         self.lent = outcome.is_none();
         if more || !self.lent || self.machine.deadline() != self.awaited {
             self.runner.wake();
@@ -395,14 +390,6 @@ impl<M: Machine> State<M> {
             self.runner.wake();
             self.tell_events();
         }
-    }
-
-    fn written_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        if self.out.is_empty() && !self.writing {
-            return Poll::Ready(Ok(()));
-        }
-        self.operation.register(cx.waker());
-        self.transport.failure().map_or(Poll::Pending, |failure| Poll::Ready(Err(failure)))
     }
 
     /// Moves what is due into the buffer, as far as there is room; whether

@@ -2,6 +2,9 @@
 //! with futures dropped after every number of polls, over a reader that loses
 //! what a dropped read had taken, and on several threads.
 
+#[path = "common/transport.rs"]
+mod transport;
+
 use std::{
     collections::BTreeSet,
     future::{Future, poll_fn},
@@ -14,11 +17,11 @@ use std::{
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorKind, ErrorType, Read};
 use hayes::{
-    ClientError, MqttClient,
+    ClientError, FileKind, MqttClient,
     clock::Tokio,
     mqtt::{
-        Assurance, ConnectOptions, Error, Event, LinkState, Network, Publish, QoS, Subscription,
-        TopicFilter,
+        Assurance, ConnectOptions, Credential, Error, Event, LinkState, Network, Publish, QoS,
+        Subscription, TopicFilter,
     },
     shared::{self, Shared, raw::CriticalSectionRawMutex},
 };
@@ -31,6 +34,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex},
     time::{Instant, interval, sleep, timeout},
 };
+use transport::{Buffered, Script, Scripted};
 
 type Simcom = hayes_simcom::Machine<256, 4096>;
 type Rx = FromTokio<ReadHalf<DuplexStream>>;
@@ -672,4 +676,148 @@ async fn a_call_returns_when_its_bytes_are_written() {
     let heard = heard.await.unwrap();
     assert_eq!(heard.iter().filter(|byte| **byte == 0x55).count(), 300);
     assert!(heard.ends_with(&DISCONNECT), "{heard:02x?}");
+}
+
+/// An MQTT broker on the other end of a wire that holds eight bytes: it takes
+/// CONNECT and hands over the wire.
+async fn accepted(mut wire: DuplexStream) -> DuplexStream {
+    // CONNECT with a client identifier of one byte; CONNACK: MQTT 3.1.1, 3.1 and 3.2.
+    wire.read_exact(&mut [0; 15]).await.unwrap();
+    wire.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+    wire
+}
+
+fn gateway() -> hayes_iridium::rockremote::Machine<512> {
+    hayes_iridium::rockremote::machine(hayes_iridium::rockremote::Settings::new())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_written_is_not_said_to_be_if_another_transport_follows_at_once() {
+    let (host, wire) = duplex(8);
+    let (reader, writer) = halves(host);
+    let (client, _events, mut runner) = leaked(gateway()).split(reader, writer);
+    tokio::spawn(async move {
+        runner.run().await;
+        let (host, _wire) = duplex(8);
+        let (reader, writer) = halves(host);
+        runner.replace_transport(reader, writer);
+        runner.run().await
+    });
+    tokio::spawn(async move {
+        let wire = accepted(wire).await;
+        sleep(Duration::from_millis(5)).await;
+        drop(wire);
+    });
+    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    let failed = client.publish(&Publish::new("t", &[0x55; 40]).unwrap()).await;
+    assert!(matches!(failed, Err(ClientError::Closed | ClientError::Transport(_))), "{failed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publish_dropped_while_its_bytes_are_written_is_of_unknown_outcome() {
+    let (host, wire) = duplex(8);
+    let (reader, writer) = halves(host);
+    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
+    tokio::spawn(async move { runner.run().await });
+    let broker = tokio::spawn(accepted(wire));
+    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    let mut wire = broker.await.unwrap();
+    let publish = Publish::new("t", &[0x55; 40]).unwrap();
+    let call = timeout(Duration::from_millis(5), client.publish(&publish));
+    assert!(call.await.is_err());
+    wire.read_exact(&mut [0; 45]).await.unwrap();
+    let told = timeout(Duration::from_secs(9), events.next(&mut [])).await;
+    assert_eq!(told, Ok(Ok(Event::Unknown("publish"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_keeps_bytes_back_is_flushed_before_a_call_returns() {
+    let (host, wire) = duplex(64);
+    let (reader, writer) = halves(host);
+    let (client, _events, mut runner) = leaked(gateway()).split(reader, Buffered::new(writer));
+    tokio::spawn(async move { runner.run().await });
+    let broker = tokio::spawn(accepted(wire));
+    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    let publish = Publish::new("t", &[0x55; 40]).unwrap();
+    let call = timeout(Duration::from_secs(9), client.publish(&publish));
+    assert_eq!(call.await, Ok(Ok(Assurance::HandedOver)));
+    let mut heard = [0; 45];
+    let published = broker.await.unwrap().read(&mut heard).await.unwrap();
+    assert_eq!(published, heard.len());
+}
+
+/// What the runner says of a transport.
+async fn end(wire: &Scripted) -> ClientError<ErrorKind> {
+    let (client, _events, mut runner) =
+        leaked(hayes_simcom::machine::<256, 512>(Default::default()))
+            .split(wire.clone(), wire.clone());
+    let network = Network::new();
+    tokio::join!(runner.run(), client.bring_up(&network)).0
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_fails_says_how() {
+    let other = ErrorKind::Other;
+    let quiet = |script| Scripted::of(script);
+    assert_eq!(end(&Scripted::says([Err(other)])).await, ClientError::Transport(other));
+    let wire = quiet(Script { takes: Err(other), ..Script::default() });
+    assert_eq!(end(&wire).await, ClientError::Transport(other));
+    let wire = quiet(Script { flush: Err(other), ..Script::default() });
+    assert_eq!(end(&wire).await, ClientError::Transport(other));
+    let wire = quiet(Script { takes: Ok(0), ..Script::default() });
+    assert_eq!(end(&wire).await, ClientError::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_reads_end_the_stream_only_if_they_go_on() {
+    let (empty, byte) = (|| Ok(Vec::new()), || Ok(b"\r".to_vec()));
+    assert_eq!(end(&Scripted::says([empty(), empty(), empty()])).await, ClientError::Closed);
+    let wire = Scripted::says([empty(), empty(), byte(), empty(), empty(), Err(ErrorKind::Other)]);
+    assert_eq!(end(&wire).await, ClientError::Transport(ErrorKind::Other));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modem_that_always_has_something_to_say_does_not_keep_the_calls_from_speaking() {
+    let noise = (0..1_000).map(|_| Ok(b"\r\n+NOISE: 1\r\n".to_vec()));
+    let wire = Scripted::says(noise.chain([Err(ErrorKind::Other)]));
+    assert_eq!(end(&wire).await, ClientError::Transport(ErrorKind::Other));
+    assert!(wire.written().starts_with(b"AT\r"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_leaves_the_queue_takes_nothing_from_the_one_at_work() {
+    let (client, mut events) = connected(slow()).await;
+    let first = tokio::spawn(async move { client.publish(&publish("t", b"x")).await });
+    tokio::task::yield_now().await;
+    assert!(timeout(Duration::from_millis(10), client.status()).await.is_err());
+    assert_eq!(first.await.unwrap(), Ok(Assurance::BrokerAck));
+    assert!(timeout(Duration::from_secs(9), events.next(&mut [0; 64])).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_stored_and_deleted_and_filters_unsubscribed() {
+    let (host, wire) = duplex(64);
+    let (reader, writer) = halves(host);
+    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
+    let (client, mut events, mut runner) = leaked(machine).split(reader, writer);
+    let (observer, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let hooks = Hooks { observer: Some(observer), ..Hooks::default() };
+    tokio::spawn(serve::on_duplex_with(wire, slow(), Loopback::new(), hooks));
+    tokio::spawn(async move { runner.run().await });
+    connect(client).await;
+    client.store(FileKind::Ca, Credential::Pem(b"-----BEGIN")).await.unwrap();
+    client.subscribe("t", QoS::AtLeastOnce).await.unwrap();
+    client.unsubscribe("t").await.unwrap();
+    client.publish(&publish("t", b"x")).await.unwrap();
+    assert!(timeout(Duration::from_secs(9), events.next(&mut [0; 64])).await.is_err());
+    let _ = client.delete("ca.pem").await;
+    let mut said = Vec::new();
+    while let Ok((direction, bytes)) = seen.try_recv() {
+        if direction == serve::Direction::HostToModem {
+            said.extend(bytes);
+        }
+    }
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("AT+CCERTDOWN=\"ca-"), "{said}");
+    assert!(said.contains("AT+CCERTDELE=\"ca.pem\""), "{said}");
 }

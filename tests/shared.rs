@@ -20,8 +20,8 @@ use hayes::{
     ClientError, FileKind, MqttClient,
     clock::Tokio,
     mqtt::{
-        Assurance, ConnectOptions, Credential, Error, Event, LinkState, Network, Publish, QoS,
-        Subscription, TopicFilter,
+        Assurance, ConnectOptions, Credential, Error, Event, Feature, LinkState, Network, Publish,
+        QoS, Subscription, TopicFilter,
     },
     shared::{self, Shared, raw::CriticalSectionRawMutex},
 };
@@ -585,6 +585,8 @@ async fn what_is_refused_beforehand_is_refused_without_the_modem() {
     assert!(matches!(result, Err(ClientError::Modem(Error::Field(_)))));
     let third = client.session(2);
     assert_eq!(third.link(), LinkState::Idle);
+    let unsupported = Error::Unsupported(Feature::SecondSession).into();
+    assert_eq!(third.status().await.map(|_| ()), Err(unsupported));
 }
 
 #[tokio::test(start_paused = true)]

@@ -320,10 +320,10 @@ impl<D: Dialect, const LINE: usize, const INBOX: usize> Machine for Engine<D, LI
 
     fn select(&mut self, session: u8) -> Result<(), Error> {
         if session > 0 {
-            let second = Capabilities::SECOND_SESSION;
-            self.capabilities().require(second, Feature::SecondSession)?;
+            let able = if session > 1 { Capabilities::empty() } else { self.capabilities() };
+            able.require(Capabilities::SECOND_SESSION, Feature::SecondSession)?;
         }
-        self.control.session = session.min(1);
+        self.control.session = session;
         Ok(())
     }
 

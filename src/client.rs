@@ -8,9 +8,10 @@
 //! that buffer (an interrupt-driven UART with a ring, a TTY, a socket) lose
 //! nothing, a bare DMA transfer may.
 //!
-//! The writer is flushed when nothing more is due. Where that blocks until the
-//! last bit is out (a TTY's drain), give the client a writer whose flush does
-//! not: nothing here needs it, but a writer that keeps bytes back does.
+//! The writer is flushed when nothing more is due, before a call returns. Where
+//! that blocks until the last bit is out (a TTY's drain), give the client a
+//! writer whose flush does not: nothing here needs it, but a writer that keeps
+//! bytes back does.
 
 #![allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 
@@ -182,6 +183,8 @@ pub struct Client<R, W, C, M> {
     machine: M,
     /// Whether the machine was told that the transport is a new one.
     opened: bool,
+    /// The writer may keep back what it took.
+    unflushed: bool,
     buffer: [u8; READ],
 }
 
@@ -201,7 +204,8 @@ where
 {
     /// A client that has not said anything yet.
     pub const fn new(reader: R, writer: W, clock: C, machine: M) -> Self {
-        Self { reader, writer, clock, machine, opened: false, buffer: [0; READ] }
+        let (opened, unflushed, buffer) = (false, false, [0; READ]);
+        Self { reader, writer, clock, machine, opened, unflushed, buffer }
     }
 
     /// The machine, to see what it knows.
@@ -258,7 +262,8 @@ where
             if !mem::replace(&mut self.opened, true) {
                 self.machine.opened();
             }
-            let mut lease = Lease::new(&mut self.machine, operation.as_ref().map(Operation::verb));
+            let verb = operation.as_ref().map(Operation::verb);
+            let mut lease = Lease::new(&mut self.machine, &mut self.unflushed, verb);
             if let Some(outcome) = lease.begin(operation.as_ref(), self.clock.now()) {
                 return lease.end(outcome.map_err(ClientError::Modem));
             }
@@ -268,21 +273,21 @@ where
                     let mut read = Reading { future: read, arrived: None };
                     loop {
                         let now = self.clock.now();
+                        let patience = Some(now.after_millis(WRITE_PATIENCE_MS));
                         let (due, writes, until) =
                             match lease.machine.transmit(operation.as_ref(), now) {
                                 Some(bytes) => {
-                                    let bytes = bytes.get(..WRITE).unwrap_or(bytes);
-                                    (Some(bytes), true, Some(now.after_millis(WRITE_PATIENCE_MS)))
+                                    (Some(bytes.get(..WRITE).unwrap_or(bytes)), true, patience)
                                 }
+                                None if *lease.unflushed => (None, false, patience),
                                 None => match lease.outcome() {
                                     Some(outcome) => {
                                         return lease.end(outcome.map_err(ClientError::Modem));
                                     }
-                                    None if lease.unflushed => (None, false, None),
                                     None => (None, false, lease.machine.deadline()),
                                 },
                             };
-                        let listens = !writes && !lease.unflushed;
+                        let listens = !writes && !*lease.unflushed;
                         lease.unsure = due.map_or(0, <[u8]>::len);
                         let done = {
                             let writer = &mut self.writer;
@@ -324,7 +329,8 @@ where
     }
 }
 
-/// How long the transport may refuse to take bytes, in milliseconds.
+/// How long the transport may refuse to take bytes, or to get rid of them, in
+/// milliseconds.
 pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
 
 /// A read that goes on while other things are waited for, so that it is not
@@ -354,14 +360,13 @@ struct Lease<'a, M: Machine> {
     held: bool,
     /// Bytes that a dropped write may or may not have sent.
     unsure: usize,
-    /// The writer may keep back what it took.
-    unflushed: bool,
+    unflushed: &'a mut bool,
     empty_reads: u8,
 }
 
 impl<'a, M: Machine> Lease<'a, M> {
-    const fn new(machine: &'a mut M, verb: Option<Verb>) -> Self {
-        Self { machine, verb, held: false, unsure: 0, unflushed: false, empty_reads: 0 }
+    const fn new(machine: &'a mut M, unflushed: &'a mut bool, verb: Option<Verb>) -> Self {
+        Self { machine, verb, held: false, unsure: 0, unflushed, empty_reads: 0 }
     }
 
     /// Begins; the outcome, if there is nothing to be waited for.
@@ -398,14 +403,17 @@ impl<'a, M: Machine> Lease<'a, M> {
             Some(Ok(0)) if wrote => return Err(ClientError::Closed),
             Some(Ok(count)) => {
                 self.unsure = 0;
-                self.unflushed = wrote;
+                *self.unflushed = wrote;
                 self.machine.sent(count);
             }
             Some(Err(error)) => return Err(ClientError::Transport(error)),
-            None if !wrote => {}
+            None if !wrote && !*self.unflushed => {}
             // The write was dropped, so what it took is not known.
             None if self.verb.is_some() => return Err(Error::Unresponsive.into()),
-            None => self.machine.abandon(mem::take(&mut self.unsure)),
+            None => {
+                *self.unflushed = false;
+                self.machine.abandon(mem::take(&mut self.unsure));
+            }
         }
         Ok(done.is_some())
     }

@@ -1,22 +1,27 @@
 //! The async client: over a byte stream to the emulated modem under paused
 //! time, and over transports that misbehave.
 
-use std::{cell::Cell, collections::VecDeque, future::Future, io, rc::Rc, time::Duration};
+#[path = "common/transport.rs"]
+mod transport;
+
+use std::{cell::Cell, future::Future, io, rc::Rc, time::Duration};
 
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
 use hayes::{
-    Client, ClientError, Instant, MqttClient, blocking,
+    Client, ClientError, FileKind, MqttClient,
     clock::Tokio,
-    mqtt::{Assurance, ConnectOptions, Error, Event, Loss, Network, Publish, QoS},
+    mqtt::{
+        Assurance, ConnectOptions, Credential, Error, Event, LinkState, Loss, Network, Publish, QoS,
+    },
 };
 use hayes_emulator::{
-    Modem, luat,
     network::Loopback,
     serve::{self, Hooks},
-    simcom::{self as emulated, Config, Delays, Family},
+    simcom::{Config, Delays, Family},
 };
-use tokio::io::{DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
+use transport::Buffered;
 
 type Plain = Client<
     FromTokio<ReadHalf<DuplexStream>>,
@@ -72,6 +77,48 @@ async fn what_is_published_on_a_topic_subscribed_to_comes_back() {
         let Event::Message(message) = modem.next_event().await.unwrap() else { panic!() };
         assert_eq!(message.topic_str(), Some("device-7/loop"));
         assert_eq!(message.payload, payload);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_stored_and_deleted_filters_unsubscribed_and_sessions_selected() {
+    local(async {
+        let (observer, mut seen) = tokio::sync::mpsc::unbounded_channel();
+        let hooks = Hooks { observer: Some(observer), ..Hooks::default() };
+        let (host, wire) = tokio::io::duplex(64);
+        tokio::task::spawn_local(serve::on_duplex_with(wire, slow(), Loopback::new(), hooks));
+        let (reader, writer) = tokio::io::split(host);
+        let (reader, writer) = (FromTokio::new(reader), FromTokio::new(writer));
+        let settings = Default::default();
+        let mut modem: Plain = hayes_simcom::client(reader, writer, Tokio::new(), settings);
+        modem.bring_up(&Network::new()).await.unwrap();
+        modem.store(FileKind::Ca, Credential::Pem(b"-----BEGIN")).await.unwrap();
+        let _ = modem.delete("ca.pem").await;
+        let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+        modem.connect(&options).await.unwrap();
+        modem.subscribe("t", QoS::AtLeastOnce).await.unwrap();
+        modem.unsubscribe("t").await.unwrap();
+        let publish = Publish::new("t", b"x").unwrap().qos(QoS::AtLeastOnce);
+        modem.publish(&publish).await.unwrap();
+        let wait = Duration::from_secs(9);
+        assert!(tokio::time::timeout(wait, modem.next_event()).await.is_err());
+        assert_eq!(modem.link(), LinkState::Connected);
+        modem.select(1).unwrap();
+        assert_eq!(modem.link(), LinkState::Idle);
+        let refused = modem.publish(&publish).await;
+        assert!(matches!(refused, Err(ClientError::Modem(Error::NotConnected))), "{refused:?}");
+        let machine = format!("{:?}", modem.machine());
+        assert_eq!(format!("{modem:?}"), format!("Client {{ machine: {machine}, .. }}"));
+        let mut said = Vec::new();
+        while let Ok((direction, bytes)) = seen.try_recv() {
+            if direction == serve::Direction::HostToModem {
+                said.extend(bytes);
+            }
+        }
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("AT+CCERTDOWN=\"ca-"), "{said}");
+        assert!(said.contains("AT+CCERTDELE=\"ca.pem\""), "{said}");
     })
     .await;
 }
@@ -142,6 +189,19 @@ async fn a_transport_that_fails_is_an_error_of_the_transport() {
     let mut writer = MockWire::new();
     writer.expect_write().returning(|_| Err(ErrorKind::BrokenPipe));
     let result = over(MockWire::new(), writer).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Transport(ErrorKind::BrokenPipe)));
+
+    let mut writer = MockWire::new();
+    writer.expect_write().returning(|_| Ok(0));
+    let result = over(MockWire::new(), writer).bring_up(&Network::new()).await;
+    assert_eq!(result, Err(ClientError::Closed));
+
+    let mut writer = MockWire::new();
+    writer.expect_write().returning(|bytes| Ok(bytes.len()));
+    writer.expect_flush().returning(|| Err(ErrorKind::BrokenPipe));
+    let mut reader = MockWire::new();
+    reader.expect_read().returning(|_| Ok(0));
+    let result = over(reader, writer).bring_up(&Network::new()).await;
     assert_eq!(result, Err(ClientError::Transport(ErrorKind::BrokenPipe)));
 }
 
@@ -256,23 +316,38 @@ async fn a_writer_is_flushed_also_if_something_comes_in_while_it_takes_the_last_
     assert_eq!(result, Err(ClientError::Transport(ErrorKind::Other)));
 }
 
-/// A writer that takes nothing any more once the gate is shut.
-struct Gate(FromTokio<WriteHalf<DuplexStream>>, Rc<Cell<bool>>);
+/// A writer that takes nothing any more once the gate is shut, or takes all and
+/// does not get rid of it.
+struct Gate {
+    writer: FromTokio<WriteHalf<DuplexStream>>,
+    shut: Rc<Cell<bool>>,
+    takes: bool,
+}
 
 impl ErrorType for Gate {
     type Error = io::Error;
 }
 
-impl Write for Gate {
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.1.get() {
+impl Gate {
+    async fn pass(&self) {
+        if self.shut.get() {
             std::future::pending::<()>().await;
         }
-        self.0.write(bytes).await
+    }
+}
+
+impl Write for Gate {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.takes && self.shut.get() {
+            return Ok(bytes.len());
+        }
+        self.pass().await;
+        self.writer.write(bytes).await
     }
 
     async fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().await
+        self.pass().await;
+        self.writer.flush().await
     }
 }
 
@@ -280,11 +355,11 @@ impl Write for Gate {
 /// driver fills up a data phase that may be open.
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_stops_taking_bytes_does_not_hang_the_call() {
-    for ms in (0..5_000).step_by(250) {
+    for (ms, takes) in (0..5_000).step_by(250).flat_map(|ms| [(ms, false), (ms, true)]) {
         let (host, _wire) = tokio::io::duplex(1 << 16);
         let (reader, writer) = tokio::io::split(host);
         let shut = Rc::new(Cell::new(false));
-        let writer = Gate(FromTokio::new(writer), Rc::clone(&shut));
+        let writer = Gate { writer: FromTokio::new(writer), shut: Rc::clone(&shut), takes };
         let clock = Tokio::new();
         let mut modem = hayes_simcom::client::<256, 512, _, _, _>(
             FromTokio::new(reader),
@@ -300,134 +375,12 @@ async fn a_transport_that_stops_taking_bytes_does_not_hang_the_call() {
         let call = tokio::time::timeout(Duration::from_secs(600), modem.bring_up(&network));
         let (result, ()) = tokio::join!(call, shutting);
         let told = matches!(&result, Ok(Err(ClientError::Modem(Error::Unresponsive))));
-        assert!(told, "{ms}: {result:?}");
+        assert!(told, "{ms} {takes}: {result:?}");
     }
-}
-
-/// An emulated modem as a transport that never waits.
-struct Wire<M = emulated::Modem> {
-    modem: M,
-    broker: Loopback,
-    now: Rc<Cell<u64>>,
-    waiting: VecDeque<u8>,
-    /// When somebody publishes on `t`.
-    due: Rc<Cell<u64>>,
-}
-
-impl<M: Modem> Wire<M> {
-    fn advance(&mut self) {
-        if self.now.get() >= self.due.get() {
-            self.due.set(u64::MAX);
-            self.broker.publish(b"t", b"waits", false);
-        }
-        self.broker.exchange(&mut self.modem, self.now.get());
-        self.waiting.extend(self.modem.transmit(self.now.get()));
-    }
-}
-
-impl<M> ErrorType for Wire<M> {
-    type Error = ErrorKind;
-}
-
-impl<M: Modem> embedded_io::Read for Wire<M> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKind> {
-        let count = buffer.len().min(self.waiting.len());
-        for (slot, byte) in buffer.iter_mut().zip(self.waiting.drain(..count)) {
-            *slot = byte;
-        }
-        Ok(count)
-    }
-}
-
-impl<M: Modem> embedded_io::ReadReady for Wire<M> {
-    fn read_ready(&mut self) -> Result<bool, ErrorKind> {
-        self.advance();
-        Ok(!self.waiting.is_empty())
-    }
-}
-
-impl<M: Modem> embedded_io::Write for Wire<M> {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
-        self.modem.receive(self.now.get(), bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> Result<(), ErrorKind> {
-        Ok(())
-    }
-}
-
-/// A clock that ticks when nobody has anything to do.
-struct Ticking(Rc<Cell<u64>>);
-
-impl blocking::Clock for Ticking {
-    fn now(&self) -> Instant {
-        Instant::from_millis(self.0.get())
-    }
-
-    fn idle(&self) {
-        self.0.set(self.0.get() + 1);
-    }
-}
-
-#[test]
-fn the_blocking_client_does_the_same_without_async() {
-    let now = Rc::new(Cell::new(0));
-    let wire = Wire {
-        modem: emulated::Modem::new(slow()),
-        broker: Loopback::new(),
-        now: Rc::clone(&now),
-        waiting: VecDeque::new(),
-        due: Rc::new(Cell::new(u64::MAX)),
-    };
-    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
-    let mut modem = blocking::Client::new(wire, Ticking(now), machine);
-    modem.bring_up(&Network::new()).unwrap();
-    modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
-    modem.subscribe("t", QoS::AtLeastOnce).unwrap();
-    assert_eq!(modem.poll_event(), Ok(None));
-    let publish = Publish::new("t", b"\r\nOK\r\n").unwrap().qos(QoS::AtLeastOnce);
-    assert_eq!(modem.publish(&publish), Ok(Assurance::BrokerAck));
-    let Event::Message(message) = modem.next_event().unwrap() else { panic!() };
-    assert_eq!(message.payload, b"\r\nOK\r\n");
-    modem.unsubscribe("t").unwrap();
-    modem.disconnect().unwrap();
-    assert_eq!(modem.publish(&publish), Err(Error::NotConnected.into()));
-}
-
-/// In a bare loop nobody waits for events: what is due must go out without.
-#[test]
-fn polling_for_events_fetches_what_waits_in_the_modem() {
-    let now = Rc::new(Cell::new(0));
-    let due = Rc::new(Cell::new(u64::MAX));
-    let wire = Wire {
-        modem: luat::Modem::new(luat::Config::default()),
-        broker: Loopback::new(),
-        now: Rc::clone(&now),
-        waiting: VecDeque::new(),
-        due: Rc::clone(&due),
-    };
-    let settings = hayes_luat::Settings::new().receiving(hayes_luat::Receiving::Cached);
-    let machine = hayes_luat::machine::<320, 4096>(settings);
-    let mut modem = blocking::Client::new(wire, Ticking(Rc::clone(&now)), machine);
-    modem.bring_up(&Network::new()).unwrap();
-    modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
-    modem.subscribe("t", QoS::AtLeastOnce).unwrap();
-    due.set(now.get() + 500);
-    for _ in 0..10_000 {
-        now.set(now.get() + 1);
-        match modem.poll_event().unwrap() {
-            None => {}
-            Some(Event::Message(message)) => return assert_eq!(message.payload, b"waits"),
-            other => panic!("{other:?}"),
-        }
-    }
-    panic!("the message still waits");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_ends_within_a_packet_was_closed_and_not_abandoned() {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (host, mut broker) = tokio::io::duplex(64);
     let (reader, writer) = tokio::io::split(host);
     let (reader, writer) = (FromTokio::new(reader), FromTokio::new(writer));
@@ -451,4 +404,150 @@ async fn a_connection_that_ends_within_a_packet_was_closed_and_not_abandoned() {
     assert_eq!(gateway.next_event().await.unwrap(), Event::Unknown("publish"));
     let lost = Event::Lost { session: 0, loss: Loss::Closed(None) };
     assert_eq!(gateway.next_event().await.unwrap(), lost);
+}
+
+type Gateway<W> =
+    Client<FromTokio<ReadHalf<DuplexStream>>, W, Tokio, hayes_iridium::rockremote::Machine<512>>;
+
+/// A client of an MQTT broker that has let it in, and the broker's end.
+async fn let_in<W: Write<Error = io::Error>>(
+    keep_alive: u16,
+    writer: impl FnOnce(FromTokio<WriteHalf<DuplexStream>>) -> W,
+) -> (Gateway<W>, DuplexStream) {
+    let (host, mut broker) = tokio::io::duplex(1 << 16);
+    let (reader, write) = tokio::io::split(host);
+    let writer = writer(FromTokio::new(write));
+    let settings = hayes_iridium::rockremote::Settings::new();
+    let reader = FromTokio::new(reader);
+    let mut client = hayes_iridium::rockremote::client(reader, writer, Tokio::new(), settings);
+    let options = ConnectOptions::new("10.0.0.1", 1883, "d").unwrap().keep_alive(keep_alive);
+    let accepts = async {
+        // CONNECT with a client identifier of one byte; CONNACK: MQTT 3.1.1, 3.1 and 3.2.
+        broker.read_exact(&mut [0; 15]).await.unwrap();
+        broker.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+    };
+    tokio::join!(client.connect(&options), accepts).0.unwrap();
+    (client, broker)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_keeps_bytes_back_is_flushed_before_a_call_returns() {
+    let (mut gateway, mut broker) = let_in(60, Buffered::new).await;
+    let publish = Publish::new("t", &[0x55; 40]).unwrap();
+    assert_eq!(gateway.publish(&publish).await.unwrap(), Assurance::HandedOver);
+    drop(gateway);
+    let mut heard = Vec::new();
+    broker.read_to_end(&mut heard).await.unwrap();
+    assert_eq!(heard.len(), 45);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dropped_call_did_not_flush_is_flushed_by_the_next() {
+    let (host, mut modem) = tokio::io::duplex(64);
+    let (reader, writer) = tokio::io::split(host);
+    let mut client = hayes_simcom::client::<256, 512, _, _, _>(
+        FromTokio::new(reader),
+        Buffered::new(FromTokio::new(writer)),
+        Tokio::new(),
+        Default::default(),
+    );
+    let call = Duration::from_millis(1);
+    assert!(tokio::time::timeout(call, client.bring_up(&Network::new())).await.is_err());
+    let wait = Duration::from_millis(20);
+    assert!(tokio::time::timeout(wait, client.next_event()).await.is_err());
+    let mut heard = [0; 3];
+    let arrived = tokio::time::timeout(wait, modem.read_exact(&mut heard)).await;
+    assert!(arrived.is_ok(), "AT is not sent");
+}
+
+/// Errors of a wait for events are those of the transport.
+#[tokio::test(start_paused = true)]
+async fn a_transport_that_is_stuck_while_nobody_asks_for_anything_is_an_event() {
+    for takes in [false, true] {
+        let shut = Rc::new(Cell::new(false));
+        let gate = |writer| Gate { writer, shut: Rc::clone(&shut), takes };
+        // A ping is due every 45 seconds.
+        let (mut gateway, mut broker) = let_in(60, gate).await;
+        shut.set(true);
+        let event = tokio::time::timeout(Duration::from_secs(600), gateway.next_event()).await;
+        let event = event.expect("it hangs").unwrap();
+        assert!(matches!(event, Event::Lost { .. }), "{event:?}");
+        let _ = broker.shutdown().await;
+    }
+}
+
+/// One at a time is written, and what came in meanwhile is heard before the next.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_ends_a_payload_that_is_on_its_way() {
+    struct Paced(FromTokio<WriteHalf<DuplexStream>>);
+    impl ErrorType for Paced {
+        type Error = io::Error;
+    }
+    impl Write for Paced {
+        async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            self.0.write(bytes).await
+        }
+        async fn flush(&mut self) -> io::Result<()> {
+            self.0.flush().await
+        }
+    }
+    let (mut gateway, mut broker) = let_in(60, Paced).await;
+    let payload = [0x55; 10_000];
+    let publish = Publish::new("t", &payload).unwrap();
+    let refuses = async {
+        tokio::time::sleep(Duration::from_micros(4_500)).await;
+        // A packet of a type that there is not.
+        broker.write_all(&[0; 2]).await.unwrap();
+    };
+    let (result, ()) = tokio::join!(gateway.publish(&publish), refuses);
+    let protocol = matches!(result, Err(ClientError::Modem(Error::Protocol(_))));
+    assert!(protocol, "{result:?}");
+    drop(gateway);
+    let mut heard = Vec::new();
+    broker.read_to_end(&mut heard).await.unwrap();
+    assert!(heard.len() < 2_000, "{} bytes", heard.len());
+}
+
+/// A reader that counts how many of its reads were dropped before they were done.
+struct Counting<R>(R, Rc<Cell<u32>>);
+
+impl<R: Read> ErrorType for Counting<R> {
+    type Error = R::Error;
+}
+
+impl<R: Read> Read for Counting<R> {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, R::Error> {
+        self.1.set(self.1.get() + 1);
+        let count = self.0.read(buffer).await?;
+        self.1.set(self.1.get() - 1);
+        Ok(count)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_is_not_dropped_for_what_is_written() {
+    local(async {
+        let (host, wire) = tokio::io::duplex(64);
+        let (reader, writer) = tokio::io::split(host);
+        let (network, hooks) = (Loopback::new(), Hooks::default());
+        tokio::task::spawn_local(serve::on_duplex_with(wire, slow(), network, hooks));
+        let dropped = Rc::new(Cell::new(0));
+        let reader = Counting(FromTokio::new(reader), Rc::clone(&dropped));
+        let writer = FromTokio::new(writer);
+        let mut modem = hayes_simcom::client::<256, 4096, _, _, _>(
+            reader,
+            writer,
+            Tokio::new(),
+            Default::default(),
+        );
+        modem.bring_up(&Network::new()).await.unwrap();
+        modem.connect(&ConnectOptions::new("broker.example", 1883, "d").unwrap()).await.unwrap();
+        dropped.set(0);
+        let payload = [0x55; 3_000];
+        modem.publish(&Publish::new("t", &payload).unwrap()).await.unwrap();
+        // That of the end of the call.
+        assert!(dropped.get() <= 1, "{} reads", dropped.get());
+    })
+    .await;
 }

@@ -741,8 +741,10 @@ async fn a_writer_that_keeps_bytes_back_is_flushed_before_a_call_returns() {
     let broker = tokio::spawn(accepted(wire));
     client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
     let publish = Publish::new("t", &[0x55; 40]).unwrap();
+    let begun = Instant::now();
     let call = timeout(Duration::from_secs(9), client.publish(&publish));
     assert_eq!(call.await, Ok(Ok(Assurance::HandedOver)));
+    assert!(begun.elapsed() < Duration::from_secs(1), "it was not woken");
     let mut heard = [0; 45];
     let published = broker.await.unwrap().read(&mut heard).await.unwrap();
     assert_eq!(published, heard.len());

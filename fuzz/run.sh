@@ -23,6 +23,6 @@ for target in "${targets[@]}"; do
     [ -d "fuzz/seeds/$target" ] && folders+=("fuzz/seeds/$target")
     mkdir -p "${folders[0]}"
     cargo fuzz run --sanitizer none "$target" "${folders[@]}" -- \
-        -max_total_time="$seconds" -timeout=10 -print_final_stats=1 -verbosity=0 2>&1 |
+        -max_total_time="$seconds" -timeout=60 -print_final_stats=1 -verbosity=0 2>&1 |
         grep -Ev '^(INFO|WARNING|#|")|Finished|Running'
 done

@@ -545,12 +545,12 @@ fn oddities<const N: usize>(quirks: [(&str, &str); N]) -> String {
         text += "Quirks:\n";
     }
     for (name, help) in quirks {
-        text += &format!("  {name:<20}  {help}\n");
+        text += &format!("  {name:<21}  {help}\n");
     }
     text += if N > 0 { "\nFaults:\n" } else { "Faults:\n" };
     for (_, help) in Fault::ALL {
         let (form, what) = help.split_once(": ").unwrap_or((help, ""));
-        text += &format!("  {form:<20}  {what}\n");
+        text += &format!("  {form:<21}  {what}\n");
     }
     text
 }

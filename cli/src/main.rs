@@ -22,14 +22,15 @@ mod vendor;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use tokio::runtime::Builder;
 
 use args::{Cli, Command};
 use failure::Failure;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let matches = Cli::command().get_matches();
+    let command = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command;
     let done = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => {
             let done = runtime.block_on(run(command));
@@ -41,7 +42,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) | Err(Failure::Unread) => ExitCode::SUCCESS,
-        Err(Failure::Usage(what)) => Cli::command().error(ErrorKind::ValueValidation, what).exit(),
+        Err(Failure::Usage(what)) => misused(matches.subcommand_name().unwrap_or_default(), &what),
         Err(Failure::Failed(what)) => fail(&what),
         Err(Failure::Interrupted) => fail("interrupted"),
     }
@@ -58,6 +59,16 @@ async fn run(command: Command) -> Result<(), Failure> {
             let failed = |error| Failure::new(format_args!("decoding {}", args.path), error);
             decode::run(args.vendor, &args.path).map_err(failed)
         }
+    }
+}
+
+/// Ends as where the command line itself is wrong, with the usage of `verb`.
+fn misused(verb: &str, what: &str) -> ! {
+    let mut cli = Cli::command();
+    cli.build();
+    match cli.find_subcommand_mut(verb) {
+        Some(command) => command.error(ErrorKind::ValueValidation, what).exit(),
+        None => cli.error(ErrorKind::ValueValidation, what).exit(),
     }
 }
 

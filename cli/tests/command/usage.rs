@@ -54,6 +54,9 @@ const WRONG: &[(&str, &str)] = &[
     ("pub --modem luat -h b --device /no -t a -m b -u x\"y", "--username"),
     ("sub -h b --device /no -t a+", "--topic"),
     ("sub -h b --device /no -t a -t b/#/c", "--topic"),
+    // With the usage of the command that it was.
+    ("sub -h b --device /no -t a+", "Usage: hayes sub "),
+    ("pub --device /no -t a -m b", "Usage: hayes pub "),
 ];
 
 #[test]

@@ -52,8 +52,7 @@ async fn play(vendor: Vendor) -> Result<(), Failure> {
     say(&transcript, format!("broker on 127.0.0.1:{}, modem on {device}", broker.port));
 
     let mut witness = Witness::start(broker.port, &row.demo).await?;
-    let stream = device.open(row.baud).await;
-    let stream = stream.map_err(|e| Failure::new(format_args!("opening {device}"), e))?;
+    let stream = device.open(row.baud).await?;
     let tap = Tap::new(stream, Some(Arc::clone(&transcript)));
     let modem = modem(vendor, &Setup { any_port: true, ..Setup::default() }, tap);
     let mut stage = Stage { vendor, modem, transcript };

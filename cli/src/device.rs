@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_serial::SerialPortBuilderExt;
 
+use crate::failure::Failure;
 use crate::transcript::Transcript;
 
 /// Where the modem is: `PATH[@BAUD]` or `tcp:HOST:PORT`.
@@ -79,8 +80,21 @@ impl Device {
     /// Opens it; a serial port at `usual` bits per second unless given.
     ///
     /// # Errors
-    /// Those of the operating system.
-    pub async fn open(&self, usual: u32) -> io::Result<Box<dyn Stream>> {
+    /// Those of the operating system, with what to try.
+    pub async fn open(&self, usual: u32) -> Result<Box<dyn Stream>, Failure> {
+        let stream = self.open_stream(usual).await;
+        stream.map_err(|error| {
+            let advice = self.advice(&error.to_string());
+            Failure::new(format_args!("opening {self}"), format_args!("{error}{advice}"))
+        })
+    }
+
+    fn advice(&self, error: &str) -> &'static str {
+        let row = ADVICE.iter().find(|(part, _)| error.contains(part));
+        row.filter(|_| matches!(self, Self::Serial { .. })).map_or("", |(_, advice)| advice)
+    }
+
+    async fn open_stream(&self, usual: u32) -> io::Result<Box<dyn Stream>> {
         match self {
             Self::Serial { path, baud } => {
                 let port = tokio_serial::new(path, baud.unwrap_or(usual)).open_native_async()?;
@@ -94,6 +108,16 @@ impl Device {
         }
     }
 }
+
+/// What to try when a terminal is not opened, by a part of the reason: the
+/// crate that opens it has the same kind for several.
+const ADVICE: &[(&str, &str)] = &[
+    ("No such file", "; is the modem plugged in? `ls /dev/tty*` shows what there is"),
+    ("Permission denied", "; join the group that it belongs to, often dialout, and log in anew"),
+    ("exclusive lock", "; another program has it open, perhaps ModemManager"),
+    ("busy", "; another program has it open, perhaps ModemManager"),
+    ("Not a typewriter", "; it is no terminal, which a modem is, as /dev/ttyUSB2"),
+];
 
 /// A transcript that several write to.
 pub type Shared = Arc<Mutex<Transcript>>;

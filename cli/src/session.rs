@@ -95,8 +95,7 @@ impl Session {
     /// Opens the device.
     pub async fn open(args: &ModemArgs, setup: &Setup) -> Result<Self, Failure> {
         let device = args.device.clone();
-        let opened = device.open(args.modem.row().baud).await;
-        let stream = opened.map_err(|e| Failure::new(format_args!("opening {device}"), e))?;
+        let stream = device.open(args.modem.row().baud).await?;
         let view = args.modem.row().view;
         let transcript = || Arc::new(Mutex::new(Transcript::new(view(), Box::new(stderr()))));
         let transcript = args.dialogue.then(transcript);

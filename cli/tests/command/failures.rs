@@ -33,6 +33,9 @@ fn a_device_that_is_not_there_or_does_not_answer_is_one_line() {
     let nowhere = temporary("nowhere");
     let line = hayes(["info", "--device", nowhere.to_str().expect("text")]).failed();
     assert!(line.contains("opening ") && line.contains("No such file"), "{line}");
+    assert!(line.contains("plugged in?"), "{line}");
+    let line = hayes(["info", "--device", "/dev/null"]).failed();
+    assert!(line.contains("opening /dev/null: ") && line.contains("no terminal"), "{line}");
     let line = hayes(["info", "--device", &format!("tcp:127.0.0.1:{}", closed_port())]).failed();
     assert!(line.contains("opening tcp:") && line.contains("refused"), "{line}");
 
@@ -42,6 +45,16 @@ fn a_device_that_is_not_there_or_does_not_answer_is_one_line() {
         let line = hayes(mute.command("pub", "1", &rest)).failed();
         assert!(line.contains("power, wiring") || line.contains("--timeout"), "{line}");
     }
+}
+
+#[test]
+fn a_terminal_that_another_program_has_open_is_told_as_such() {
+    // So that the first stays at it.
+    let modem = KINDS[0].on_pty(&["--fault", "silent=0"]);
+    let mut first = Hayes::start(modem.command("pub", "1", &["-t", "a", "-l", "--dialogue"]));
+    first.says("> AT");
+    let line = hayes(["info", "--device", &modem.device]).failed();
+    assert!(line.contains("another program has it open"), "{line}");
 }
 
 #[test]

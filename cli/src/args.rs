@@ -342,6 +342,10 @@ pub struct Source {
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    /// Publish all of standard input as one message
+    #[arg(short, long)]
+    pub stdin_file: bool,
+
     /// Publish every line of standard input as a message
     #[arg(short = 'l', long)]
     pub stdin_line: bool,

@@ -1,20 +1,18 @@
 //! `hayes pub`: publishes one message, or every line of standard input.
 
+use std::io::{Read, stdin};
+
 use hayes::mqtt::{Publish, QoS, Topic};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::args::{PubArgs, read};
+use crate::args::{PubArgs, Source, read};
 use crate::failure::Failure;
 use crate::session::{Session, with_broker};
 
 /// Publishes what the arguments say.
 pub async fn run(args: PubArgs) -> Result<(), Failure> {
     let message = Outgoing { topic: Topic::new(&args.topic)?, qos: args.qos, retain: args.retain };
-    let payload = match (&args.source.message, &args.source.file) {
-        (Some(text), _) => text.clone().into_bytes(),
-        (_, Some(path)) => read(path)?,
-        _ => Vec::new(),
-    };
+    let payload = payload(&args.source)?;
     let lines = args.source.stdin_line;
     with_broker(&args.modem, &args.network, &args.connection, async |session| {
         if lines {
@@ -24,6 +22,23 @@ pub async fn run(args: PubArgs) -> Result<(), Failure> {
     })
     .await
 }
+
+/// What is published as one message; nothing for lines, which come later.
+fn payload(source: &Source) -> Result<Vec<u8>, Failure> {
+    let mut payload = Vec::new();
+    match (&source.message, &source.file) {
+        (Some(text), _) => payload.extend_from_slice(text.as_bytes()),
+        (_, Some(path)) => payload = read(path)?,
+        _ if source.stdin_file => {
+            let failed = |error| Failure::new(STDIN, error);
+            stdin().read_to_end(&mut payload).map_err(failed)?;
+        }
+        _ => {}
+    }
+    Ok(payload)
+}
+
+const STDIN: &str = "reading standard input";
 
 /// All of a message but its payload.
 struct Outgoing<'a> {
@@ -51,7 +66,7 @@ async fn publish_lines(session: &mut Session, message: &Outgoing<'_>) -> Result<
                 continue;
             }
         };
-        match line.map_err(|error| Failure::new("reading standard input", error))? {
+        match line.map_err(|error| Failure::new(STDIN, error))? {
             None => return Ok(()),
             Some(line) => session.publish(&message.with(&line)).await?,
         };

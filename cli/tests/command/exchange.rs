@@ -53,6 +53,10 @@ fn bring(kind: &Kind, broker: &RunningBroker, rows: &[(&[&str], &[u8])]) {
     for line in [&b"one"[..], b"", b"> \xff\r", b"last, without an end"] {
         assert_eq!(witness.message().payload, line, "{}, {}", kind.name, broker.name);
     }
+    let all: Vec<u8> = (0..=255).collect();
+    let args = modem.command("pub", &broker.port, &["-t", "up/all", "-s"]);
+    Hayes::start(args).feed(&all).ok();
+    assert_eq!(witness.message().payload, all, "{}, {}", kind.name, broker.name);
 }
 
 #[test]

@@ -22,7 +22,7 @@ use crate::device::{Device, Tap};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::transcript::Transcript;
+use crate::transcript::{Transcript, readable};
 use crate::vendor::{AnyMachine, Setup, Vendor};
 
 /// A driver over a device.
@@ -127,7 +127,7 @@ impl Session {
 
     /// Publishes, and says what that proves.
     pub async fn publish(&mut self, message: &Publish<'_>) -> Result<Assurance, Failure> {
-        let topic = message.topic.as_str();
+        let topic = readable(message.topic.as_str().as_bytes());
         let progress = self.progress("bytes", message.payload.len());
         let sent = Arc::clone(&self.sent);
         let done = progress.of(&sent, self.modem.publish(message)).await;
@@ -139,7 +139,8 @@ impl Session {
 
     /// Subscribes to all of these.
     pub async fn subscribe(&mut self, filters: &[Subscription<'_>]) -> Result<(), Failure> {
-        let names: Vec<_> = filters.iter().map(|one| one.filter.as_str()).collect();
+        let name = |one: &Subscription<'_>| readable(one.filter.as_str().as_bytes());
+        let names: Vec<_> = filters.iter().map(name).collect();
         let names = names.join(", ");
         let done = self.modem.subscribe_all(filters).await;
         self.check(format_args!("subscribing to {names}"), done)?;

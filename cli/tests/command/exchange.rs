@@ -209,6 +209,9 @@ fn the_longest_payload_of_a_family_is_known_before_it_is_sent() {
         let rest = ["-t", "up", "-f", file.to_str().expect("text")];
         let line = hayes(modem.command("pub", &broker.port, &rest)).failed();
         assert!(line.contains(&format!("above the limit of {longest}")), "{line}");
+        let topic = "t".repeat(2_000);
+        let line = hayes(modem.command("pub", &broker.port, &["-t", &topic, "-n"])).failed();
+        assert!(line.contains("topic is 2000, above the limit of ") && line.len() < 200, "{line}");
         fs::remove_file(file).expect("a file");
     }
 }

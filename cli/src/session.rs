@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::transcript::{Transcript, readable};
-use crate::vendor::{AnyMachine, Setup, Vendor};
+use crate::vendor::{AnyMachine, BrokerAt, Setup, Vendor};
 
 /// A driver over a device.
 pub type Modem = Client<FromTokio<ReadHalf<Tap>>, FromTokio<WriteHalf<Tap>>, Tokio, AnyMachine>;
@@ -53,7 +53,10 @@ pub async fn with_broker(
     let id = connection.client_id();
     let (host, port) = connection.broker(modem)?;
     let options = connection.options(&host, port, &id, &files)?;
-    let broker = format!("{host}:{port}");
+    let broker = match modem.modem.row().broker {
+        BrokerAt::Cloud => "the satellite network".to_owned(),
+        BrokerAt::Asked | BrokerAt::Device => format!("{host}:{port}"),
+    };
 
     let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
     let setup = Setup { any_port: connection.any_port, ..network.setup() };
@@ -63,10 +66,10 @@ pub async fn with_broker(
     let all = async {
         let sent = Arc::clone(&session.sent);
         let online = session.go_online(&bearer, &options, &broker);
-        timeout(patience, files.of(&sent, online)).await.unwrap_or_else(|_| {
-            let cause = format!("not done after {patience:?}; wait longer with --timeout");
-            Err(Failure::new(format_args!("connecting to {broker}"), cause))
-        })?;
+        match timeout(patience, files.of(&sent, online)).await {
+            Ok(done) => done?,
+            Err(_) => return Err(session.late(patience, &broker)),
+        }
         work(&mut session).await
     };
     let done = tokio::select! {
@@ -88,6 +91,7 @@ pub struct Session {
     verbose: bool,
     quiet: bool,
     sent: Arc<AtomicU64>,
+    up: bool,
     broken: bool,
 }
 
@@ -104,7 +108,8 @@ impl Session {
         let modem = modem(args.modem, setup, tap);
         let quiet = args.verbose || args.dialogue;
         let verbose = args.verbose;
-        Ok(Self { modem, vendor: args.modem, device, verbose, quiet, sent, broken: false })
+        let (vendor, up, broken) = (args.modem, false, false);
+        Ok(Self { modem, vendor, device, verbose, quiet, sent, up, broken })
     }
 
     /// Brings the modem up and connects it.
@@ -118,11 +123,23 @@ impl Session {
         self.log(format_args!("bringing up the modem on {device}"));
         let done = self.modem.bring_up(network).await;
         self.check(format_args!("bringing up the modem on {device}"), done)?;
+        self.up = true;
         self.log(format_args!("connecting to {broker}"));
         let done = self.modem.connect(options).await;
         self.check(format_args!("connecting to {broker}"), done)?;
         self.log("connected");
         Ok(())
+    }
+
+    /// It was not connected in time.
+    fn late(&self, patience: Duration, broker: &str) -> Failure {
+        let cause = format!("not done after {patience:?}; ");
+        if self.up {
+            let cause = cause + "wait longer with --timeout";
+            return Failure::new(format_args!("connecting to {broker}"), cause);
+        }
+        let cause = cause + "check power, wiring and baud rate, or wait longer with --timeout";
+        Failure::new(format_args!("bringing up the modem on {}", self.device), cause)
     }
 
     /// Publishes, and says what that proves.

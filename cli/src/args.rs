@@ -92,7 +92,7 @@ pub struct NetworkArgs {
     #[arg(long, value_enum, value_name = "ORDER", requires = "apn_user")]
     apn_auth_order: Option<ApnAuthOrder>,
 
-    /// PIN of the SIM
+    /// PIN of the SIM, 4 to 8 digits
     #[arg(long, env = "HAYES_PIN", hide_env_values = true)]
     pin: Option<String>,
 
@@ -151,7 +151,7 @@ pub struct ConnectionArgs {
     host: Option<String>,
 
     /// Port of the broker; 1883 unless given, with TLS 8883
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 
     /// Allow a port of a RockREMOTE other than 1883: for tests and tunnels

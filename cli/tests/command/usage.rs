@@ -16,6 +16,7 @@ const WRONG: &[(&str, &str)] = &[
     ("pub -h b --device /no -t a -s -l", "cannot be used"),
     ("pub -h b --device /no -t a -m b -q 3", "0, 1 or 2"),
     ("pub -h b --device /no -t a -m b -p 65536", "65536"),
+    ("pub -h b --device /no -t a -m b -p 0", "--port"),
     ("pub -h b --device /no -t a -m b -c", "--id"),
     ("pub -h b --device /no -t a -m b -P secret", "--username"),
     ("pub -h b --device /no -t a -m b --cert c", "--key"),

@@ -238,9 +238,9 @@ impl Files {
 impl ConnectionArgs {
     /// Reads the files that TLS needs.
     pub fn files(&self) -> Result<Files, Failure> {
-        let read = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
+        let pem = |path: &Option<PathBuf>| path.as_deref().map(read_pem).transpose();
         let TlsArgs { cafile, cert, key, .. } = &self.tls;
-        Ok(Files { ca: read(cafile)?, cert: read(cert)?, key: read(key)? })
+        Ok(Files { ca: pem(cafile)?, cert: pem(cert)?, key: pem(key)? })
     }
 
     /// The identifier given, or one made up.
@@ -577,6 +577,18 @@ fn broker(url: &str) -> Result<(String, u16), String> {
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let failed = |error: io::Error| Failure::new(format_args!("reading {}", path.display()), error);
     std::fs::read(path).map_err(failed)
+}
+
+/// The content of a file in PEM. Another one would be stored on the modem, and
+/// found wrong by a handshake that does not tell why.
+fn read_pem(path: &Path) -> Result<Vec<u8>, Failure> {
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    let content = read(path)?;
+    if content.windows(BEGIN.len()).any(|part| part == BEGIN) {
+        return Ok(content);
+    }
+    let cause = "not PEM, which has a line with -----BEGIN";
+    Err(Failure::new(format_args!("reading {}", path.display()), cause))
 }
 
 #[cfg(test)]

@@ -60,11 +60,11 @@ fn a_terminal_that_another_program_has_open_is_told_as_such() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_one_line() {
-    let rest = ["-t", "a", "-f", "/nowhere/payload"];
-    let mut args = vec!["pub", "--device", "/nowhere/modem", "-h", "b"];
-    args.extend(rest);
-    let line = hayes(args).failed();
+    let common = ["pub", "--device", "/nowhere/modem", "-h", "b", "-t", "a"];
+    let line = hayes(common.into_iter().chain(["-f", "/nowhere/payload"])).failed();
     assert!(line.contains("reading /nowhere/payload"), "{line}");
+    let line = hayes(common.into_iter().chain(["-n", "--cafile", "/dev/null"])).failed();
+    assert!(line.contains("reading /dev/null: not PEM"), "{line}");
 }
 
 #[test]

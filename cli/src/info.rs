@@ -4,20 +4,31 @@ use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 
 use hayes::MqttClient;
-use hayes::mqtt::{SimState, Status};
+use hayes::mqtt::{Network, SimState, Status};
 
 use crate::args::InfoArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::signals::Signals;
-use crate::vendor::Setup;
+use crate::vendor::{Setup, StateAt};
 
 /// Asks and prints.
 pub async fn run(args: InfoArgs) -> Result<(), Failure> {
+    let state = args.modem.modem.row().state;
+    if state == StateAt::Nowhere {
+        let what = "this modem does not tell over MQTT how it is doing; its web page does";
+        return Err(Failure::Usage(what.to_owned()));
+    }
     let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
     let mut session = Session::open(&args.modem, &Setup::default()).await?;
+    let asked = async {
+        if state == StateAt::Up {
+            session.bring_up(&Network::new()).await?;
+        }
+        session.status().await
+    };
     let status = tokio::select! {
-        status = session.status() => status?,
+        status = asked => status?,
         () = signals.next() => return Err(Failure::Interrupted),
     };
     let text = describe(&status, &session);

@@ -243,7 +243,8 @@ fn certificates_are_stored_once_and_a_key_is_never_shown() {
     let files = ["ca", "cert", "key"].map(|name| {
         let file = temporary(name);
         let lines: String = (0..80).map(|at| format!("{name}+s3cret/{at:04}\r\n")).collect();
-        fs::write(&file, format!("-----BEGIN {name}-----\n{lines}-----END {name}-----\n")).expect("a file");
+        fs::write(&file, format!("-----BEGIN {name}-----\n{lines}-----END {name}-----\n"))
+            .expect("a file");
         file
     });
     let [ca, cert, key] = files.each_ref().map(|file| file.to_str().expect("text"));

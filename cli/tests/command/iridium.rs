@@ -110,8 +110,28 @@ fn what_a_9704_cannot_do_is_told() {
         let line = hayes(modem.in_a_box("pub", rest)).failed();
         assert!(line.contains(said), "{line}");
     }
+}
+
+#[test]
+fn info_brings_a_9704_up_and_fails_where_none_answers() {
+    let broker = embedded();
+    let modem = modem(&broker);
     let text = String::from_utf8(hayes(modem.in_a_box("info", &[])).ok()).expect("text");
-    assert!(text.contains("1.5.5") || text.contains("firmware"), "{text}");
+    let known = |name: &str| {
+        let row = text.lines().find_map(|line| line.strip_prefix(name)).expect("a row");
+        !row.trim_start().starts_with("unknown")
+    };
+    assert!(known("model") && known("firmware") && known("SIM"), "{text}");
+
+    let mute = Emulated::at_link("jspr", &["emulate", "jspr", "--fault", "silent=0"]);
+    let line = hayes(mute.in_a_box("info", &[])).failed();
+    assert!(line.contains("bringing up the modem on "), "{line}");
+}
+
+#[test]
+fn a_rockremote_is_not_asked_for_what_it_does_not_tell() {
+    let ended = hayes(["info", "--modem", "rockremote", "--device", "tcp:127.0.0.1:1"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("web page"), "{ended:?}");
 }
 
 #[test]

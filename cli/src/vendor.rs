@@ -131,7 +131,10 @@ static SIMCOM: Row = Row {
         Code::Vendor(code) => Some(hayes_simcom::advice(code)),
         _ => None,
     },
-    unspoken: &[],
+    unspoken: &[(
+        "+CMQTTACCQ",
+        "is it a SIMCom (`hayes info` shows the model)? else check SIM, antenna and --apn",
+    )],
     view: || Box::new(at::Lines::new(&SIMCOM_WIRE)),
     reader: || hayes_transcript::at::<hayes_simcom::Simcom>(),
     demo: Demo {

@@ -49,6 +49,15 @@ fn a_device_that_is_not_there_or_does_not_answer_is_one_line() {
 }
 
 #[test]
+fn a_modem_that_is_no_simcom_is_told_as_perhaps_another() {
+    let broker = embedded();
+    let modem = KINDS[1].on_pty(&[]);
+    let args = ["pub", "--device", &modem.device, "-h", "127.0.0.1", "-p", &broker.port];
+    let line = hayes(args.into_iter().chain(["-t", "a", "-n"])).failed();
+    assert!(line.contains("is it a SIMCom"), "{line}");
+}
+
+#[test]
 fn a_terminal_that_another_program_has_open_is_told_as_such() {
     // So that the first stays at it.
     let modem = KINDS[0].on_pty(&["--fault", "silent=0"]);

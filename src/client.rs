@@ -1,17 +1,5 @@
 //! The async client: pumps a machine over an `embedded-io-async` reader and
 //! writer, and does nothing else.
-//!
-//! **Dropped futures.** Every future here may be dropped at any await. The
-//! machine then brings the command in flight to its end, by itself, during the
-//! next call; if it may have taken effect, [`Event::Unknown`] says so. What a
-//! dropped *read* had taken from the transport is the reader's affair: readers
-//! that buffer (an interrupt-driven UART with a ring, a TTY, a socket) lose
-//! nothing, a bare DMA transfer may.
-//!
-//! The writer is flushed when nothing more is due, before a call returns. Where
-//! that blocks until the last bit is out (a TTY's drain), give the client a
-//! writer whose flush does not: nothing here needs it, but a writer that keeps
-//! bytes back does.
 
 #![allow(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
 
@@ -67,7 +55,12 @@ impl<E> From<FieldError> for ClientError<E> {
 /// MQTT through any modem.
 ///
 /// All calls are for one caller at a time and work one operation after
-/// another. Messages that come in meanwhile wait in the inbox.
+/// another. Messages that come in meanwhile wait in the inbox. Every future may
+/// be dropped at any await, as the client that implements it says.
+///
+/// Besides the errors named with each, every call can end with
+/// [`ClientError::Transport`] or [`ClientError::Closed`], and every operation
+/// with [`Error::Unresponsive`], [`Error::Restarted`] or [`Error::NoResult`].
 #[allow(async_fn_in_trait, reason = "concrete types are handed out; no Send bound is promised")]
 pub trait MqttClient {
     /// The transport's error.
@@ -77,8 +70,9 @@ pub trait MqttClient {
     /// Returns at once what is done already.
     ///
     /// # Errors
-    /// [`Error::Unresponsive`], [`Error::Pin`], [`Error::NotRegistered`],
-    /// [`Error::Refused`].
+    /// [`Error::WrongModem`], [`Error::Pin`], [`Error::NotRegistered`],
+    /// [`Error::Refused`]; [`Error::Unsupported`] if a setting must be chosen
+    /// for this access point.
     async fn bring_up(&mut self, network: &Network<'_>) -> Result<(), ClientError<Self::Error>>;
 
     /// Connects to a broker, storing certificates first where they are
@@ -86,8 +80,8 @@ pub trait MqttClient {
     /// the broker had kept the session, where the modem passes that on.
     ///
     /// # Errors
-    /// [`Error::Field`] and [`Error::Unsupported`] before any byte was sent;
-    /// [`Error::Refused`] with the modem's code.
+    /// [`Error::Field`], [`Error::Unsupported`] and [`Error::TransportUsed`]
+    /// before any byte was sent; [`Error::Refused`] with the modem's code.
     async fn connect(
         &mut self,
         options: &ConnectOptions<'_>,
@@ -96,7 +90,8 @@ pub trait MqttClient {
     /// Publishes a message and says what its success proves.
     ///
     /// # Errors
-    /// [`Error::NotConnected`], [`Error::Field`] before any byte was sent.
+    /// [`Error::NotConnected`], [`Error::Field`] and [`Error::Unsupported`]
+    /// before any byte was sent; [`Error::Refused`], [`Error::Lost`].
     /// After [`Error::NoResult`] it is not known whether it was published.
     async fn publish(
         &mut self,
@@ -149,7 +144,7 @@ pub trait MqttClient {
     /// Disconnects from the broker. No will is published.
     ///
     /// # Errors
-    /// [`Error::Unresponsive`], [`Error::NoResult`].
+    /// [`Error::Refused`].
     async fn disconnect(&mut self) -> Result<(), ClientError<Self::Error>>;
 
     /// Waits for the next event and lends it until the next call.
@@ -158,10 +153,12 @@ pub trait MqttClient {
     /// Of the transport only.
     async fn next_event(&mut self) -> Result<Event<'_>, ClientError<Self::Error>>;
 
-    /// Asks the modem how it is doing.
+    /// Asks the modem how it is doing. What it does not tell stays unknown; a
+    /// 9704 is asked after a bring-up only, a RockREMOTE never.
     ///
     /// # Errors
-    /// [`Error::Unresponsive`], [`Error::NoResult`].
+    /// [`Error::Unsupported`] by an AT modem's driver without the feature
+    /// `status`; [`Error::WrongModem`].
     async fn status(&mut self) -> Result<Status, ClientError<Self::Error>>;
 
     /// What this modem can do.
@@ -176,6 +173,18 @@ pub trait MqttClient {
 
 /// A client for one modem: reader and writer halves of its transport, a
 /// clock, and the machine of its vendor.
+///
+/// **Dropped futures.** Every future here may be dropped at any await. The
+/// machine then brings the command in flight to its end, by itself, during the
+/// next call; if it may have taken effect, [`Event::Unknown`] says so. What a
+/// dropped *read* had taken from the transport is the reader's affair: readers
+/// that buffer (an interrupt-driven UART with a ring, a TTY, a socket) lose
+/// nothing, a bare DMA transfer may.
+///
+/// The writer is flushed when nothing more is due, before a call returns. Where
+/// that blocks until the last bit is out (a TTY's drain), give the client a
+/// writer whose flush does not: nothing here needs it, but a writer that keeps
+/// bytes back does.
 pub struct Client<R, W, C, M> {
     reader: R,
     writer: W,

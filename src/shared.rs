@@ -4,8 +4,8 @@
 //! Take it instead of the [plain client](crate::Client) when several tasks
 //! publish, when one publishes while another receives, or when the reader
 //! loses what a dropped read had taken (a bare DMA transfer): the runner never
-//! drops a read. What it costs is in the table of the
-//! [crate's page](crate#which-client).
+//! drops a read. What it costs is below the table of the
+//! [crate's page](crate#which-client) and in the README.
 //!
 //! ```no_run
 //! use hayes::{mqtt::*, shared::{Failure, Shared, raw::NoopRawMutex}};

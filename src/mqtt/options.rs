@@ -276,8 +276,8 @@ impl<'a> ConnectOptions<'a> {
     /// A clean session without TLS, will or credentials; keep-alive 60 s.
     ///
     /// # Errors
-    /// [`FieldError`] if the host is empty or has a blank, a colon or a slash,
-    /// or if a field has a byte that could leave it.
+    /// [`FieldError`] if the host is empty or has a blank, a colon, a comma, a
+    /// slash or a backslash, or if a field has a byte that could leave it.
     pub const fn new(host: &'a str, port: u16, client_id: &'a str) -> Result<Self, FieldError> {
         if let Err(error) = check_host(host) {
             return Err(error);

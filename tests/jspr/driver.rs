@@ -98,7 +98,8 @@ fn a_cold_modem_is_brought_up_and_told_of() {
     assert_eq!(rig.events(), [""; 0]);
 }
 
-/// Dossier 2.8: 405 to the first command; 403 while it boots.
+/// 405 to the first command (the vendor's library asks twice); 403 while it boots
+/// (told by users).
 #[test]
 fn a_modem_that_does_not_understand_at_first_is_asked_again() {
     for refusal in ["405 MALFORMED {}", "403 MALFORMED {}"] {
@@ -162,7 +163,7 @@ fn lines_that_nobody_asked_for_may_come_between_request_and_answer() {
     assert_eq!(rig.modem.published(), [(244, payload(3_000))]);
 }
 
-/// Dossier 2.3: 402 is success, 406 if the state is right.
+/// 402 is success, 406 if the state is right (the vendor's library).
 #[test]
 fn what_is_set_already_is_fine_and_another_state_is_left_through_inactive() {
     let mut rig = Rig::new();
@@ -283,7 +284,8 @@ fn three_restarts_are_lived_through_and_a_fourth_is_told() {
     }
 }
 
-/// Dossier 2.10: what was selected before is not selected again.
+/// What was selected before is not selected again: the answer to GET apiVersion
+/// has `active_version` then (the vendor's library).
 #[test]
 fn the_version_is_selected_unless_it_is() {
     for (active, puts) in [(None, 1), (Some(6), 1), (Some(7), 0)] {
@@ -324,8 +326,8 @@ fn an_active_modem_that_says_so_again_takes_messages_at_once() {
     assert!(rig.now - before < 100, "{}", rig.now - before);
 }
 
-/// Dossier 2.3: 402 is what is set already, 406 a state that is there already;
-/// neither is an answer to a question.
+/// 402 is what is set already, 406 a state that is there already (the vendor's
+/// library); neither is an answer to a question.
 #[test]
 fn only_what_is_set_may_be_set_already() {
     for code in [402, 406] {
@@ -501,7 +503,7 @@ fn the_largest_message_goes_out_and_one_byte_more_does_not() {
     assert_eq!(rig.publish("RAW", &payload(100_001), ACK), Err(Error::Field(error)));
 }
 
-/// Dossier 2.6: payloads whose CRC is zero are legal.
+/// Payloads whose CRC is zero are legal, though the vendor's library refuses them.
 #[test]
 fn a_crc_of_zero_is_legal() {
     let mut rig = connected();
@@ -540,7 +542,7 @@ fn a_modem_that_asks_for_the_next_part_late_has_not_all_of_the_message() {
     assert_eq!(rig.modem.published(), [(244, payload(3_000))]);
 }
 
-/// Dossier 2.5.
+/// The final statuses are those of the vendor's library.
 #[test]
 fn how_a_message_ended_is_what_the_modem_said() {
     for (status, cause) in [
@@ -609,7 +611,7 @@ fn a_refusal_with_a_code_keeps_it() {
     assert_eq!((refusal.code, refusal.name), (Code::Vendor(407), "bad JSON"));
 }
 
-/// Dossier 2.8: 418 within 100 ms of the activation.
+/// 418 within 100 ms of the activation (the vendor).
 #[test]
 fn what_is_too_early_waits_and_tries_again() {
     let mut rig = connected();
@@ -731,7 +733,8 @@ fn a_part_asked_for_before_the_acceptance_is_read_is_supplied() {
     assert_eq!(rig.modem.published().len(), 1);
 }
 
-/// Dossier 7.5: the deadline cancels, and the modem has the last word.
+/// The deadline cancels, and the modem has the last word: what was cancelled may
+/// have been too late (capture 11, which is put together from notes).
 #[test]
 fn a_message_that_takes_too_long_is_cancelled() {
     for (status, expected) in [

@@ -1,6 +1,6 @@
-//! A 9704 as the dossier tells of it, small and scripted: it shares no code
-//! with the driver, nor with the emulator. What a test wants otherwise it says
-//! in `script`, which sees each line before the modem does.
+//! A 9704 as the vendor's library and the captures show it, small and scripted:
+//! it shares no code with the driver, nor with the emulator. What a test wants
+//! otherwise it says in `script`, which sees each line before the modem does.
 
 use std::collections::{BTreeMap, VecDeque};
 

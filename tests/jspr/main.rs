@@ -1,5 +1,5 @@
 //! The driver of the 9704: against recorded dialogues, and against a small
-//! modem of the dossier's facts that misbehaves as the field says (`fake`), and
+//! modem of documented facts that misbehaves as the field says (`fake`), and
 //! against the emulated one with a broker behind it.
 
 mod captures;

@@ -85,7 +85,7 @@ mod tests {
         }
     }
 
-    /// Dossier 2.2: who writes how, and what became of it.
+    /// Who writes how. Compact JSON was refused with 407 (log of MeshSat).
     #[test]
     fn spacing() {
         for (body, compact) in [

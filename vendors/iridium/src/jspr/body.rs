@@ -258,7 +258,8 @@ mod tests {
         versions.supported_versions.best().map(|v| (v.major, v.minor, v.patch))
     }
 
-    /// Dossier 7.5; the lists are those of captures 01 and 06 and variations.
+    /// The lists are those of the captures 01 (newest first) and 06 (oldest
+    /// first), and variations.
     #[test]
     fn the_highest_version_up_to_the_tested_one_is_taken_in_any_order() {
         let v = |major, minor, patch| {

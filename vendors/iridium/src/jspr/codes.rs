@@ -60,8 +60,8 @@ pub(super) const ACCEPTED: &str = "message_accepted";
 /// The command that a publication's failures name.
 pub(super) const ORIGINATE: &str = "messageOriginate";
 
-/// Final statuses (dossier of the vendor's library and its FAQ), and the
-/// answers to a message that is not accepted.
+/// Final statuses (the vendor's library and its FAQ), and the answers to a
+/// message that is not accepted.
 const FATES: &[(&str, Fate)] = &[
     ("mo_ack_received", Fate::Delivered),
     ("message_discarded_on_overflow", Fate::Failed(Cause::Busy)),

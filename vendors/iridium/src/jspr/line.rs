@@ -168,7 +168,8 @@ mod tests {
         seen
     }
 
-    /// Dossier 2.1, rules 1 to 7.
+    /// The lines of the vendor's library; the noise before them and the halves
+    /// of them that third parties' captures have.
     #[test]
     fn lines_are_read_alike_however_they_are_cut() {
         let bytes = b"\x00\x11405 MALFORMED {}\r\r\n\xff299 bootInfo {\"a\":1}\r200 x\r\

@@ -13,7 +13,8 @@
 //!    lines.
 //! 4. Counted data begins after the line end (one CR LF pair at most) or right
 //!    after the mark, is never scanned, and ends by its count alone.
-//! 5. A prompt is one only as the first byte of a line and only while armed.
+//! 5. A prompt is one only as the first byte of a line, and only where the
+//!    caller says that it awaits one.
 
 use core::fmt;
 

@@ -12,6 +12,8 @@ const LONGEST: usize = 65_535;
 pub struct Topic<'a>(&'a str);
 
 impl<'a> Topic<'a> {
+    /// This text, if it is a topic.
+    ///
     /// # Errors
     /// [`FieldError`] if `topic` is empty, longer than 65,535 bytes, has a
     /// wildcard, a control byte or a double quote.
@@ -46,6 +48,8 @@ impl<'a> Topic<'a> {
 pub struct TopicFilter<'a>(&'a str);
 
 impl<'a> TopicFilter<'a> {
+    /// This text, if it is a filter.
+    ///
     /// # Errors
     /// [`FieldError`] if `filter` is empty, longer than 65,535 bytes, has a
     /// misplaced wildcard, a control byte or a double quote.
@@ -105,6 +109,9 @@ impl<'a> TopicFilter<'a> {
 pub struct ClientId<'a>(&'a str);
 
 impl<'a> ClientId<'a> {
+    /// This text, if it is an identifier; it may be empty, which the modem's
+    /// limits may forbid.
+    ///
     /// # Errors
     /// [`FieldError`] if `id` is longer than 65,535 bytes or has a control
     /// byte or a double quote.
@@ -132,6 +139,8 @@ pub struct Subscription<'a> {
 }
 
 impl<'a> Subscription<'a> {
+    /// This filter with this QoS.
+    ///
     /// # Errors
     /// As [`TopicFilter::new`].
     pub const fn new(filter: &'a str, qos: QoS) -> Result<Self, FieldError> {

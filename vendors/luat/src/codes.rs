@@ -48,7 +48,9 @@ const ROWS: [Reason; 30] = [
 
 pub(crate) const CODES: Reasons = hayes::reasons!(ROWS);
 
-/// What to try after a failure; made of what the field found out.
+/// What to try after a failure, by what users of these modems found out; no
+/// manual says it. `code` is that of `+CME ERROR`,
+/// [`Code::Cme`](hayes::mqtt::Code::Cme).
 #[must_use]
 pub fn advice(code: i32) -> &'static str {
     match code {

@@ -53,7 +53,9 @@ const ROWS: [Reason; 36] = [
 
 pub(crate) const CODES: Reasons = hayes::reasons!(ROWS);
 
-/// What to try after a failure; made of what the field found out.
+/// What to try after a failure, by what users of these modems found out; no
+/// manual says it. `code` is that of a result line
+/// (`+CMQTTCONNECT: 0,<code>`), [`Code::Vendor`](hayes::mqtt::Code::Vendor).
 #[must_use]
 pub fn advice(code: i32) -> &'static str {
     match code {

@@ -5,6 +5,9 @@
 //! It knows the state of the module and the byte dialect. It must never know a transport, a
 //! broker or a driver. Facts come from the AT manuals and from logs; where both are silent, the
 //! choice is marked by a comment that says so.
+//!
+//! M18 = SIM7500_SIM7600_SIM7800 MQTT AT Command Manual V1.00; A300 = SIM7500/7600 AT Command
+//! Manual V3.00; A109 = A76XX AT Command Manual V1.09; A767 = SIM767XX AT Command Manual V1.06.
 
 mod config;
 mod family;

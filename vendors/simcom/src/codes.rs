@@ -1,5 +1,6 @@
 //! The result codes of the CMQTT commands (A76XX AT Command Manual V1.09,
-//! chapter 18.3; SIM7500/7600 V3.00, chapter 16), and what helps.
+//! chapter 18.3; SIM7500/7600 V3.00, chapter 16), and what helps. The manuals'
+//! short names are those of `lines.rs`.
 
 use hayes::{
     at::reason::{Reason, Reasons},

@@ -100,7 +100,7 @@ impl Family {
     }
 
     /// Limits by the manuals; the modem's own test answers replace them where
-    /// it gives any. M18: client id 23, keep-alive from 60 s.
+    /// it gives any. The first one, M18: client id 23, keep-alive from 60 s.
     const fn limits(self) -> Limits {
         let mut limits = Limits::MQTT;
         limits.client_id = 128;

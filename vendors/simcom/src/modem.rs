@@ -1,4 +1,5 @@
 //! What the driver knows of the modem, and how its scripts use and learn it.
+//! The manuals' short names are those of `lines.rs`.
 
 use bitflags::bitflags;
 use hayes::{

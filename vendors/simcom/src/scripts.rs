@@ -1,5 +1,6 @@
 //! For each operation, the commands: in the order of the manuals, with the
-//! longest times that they give (A300; A109 where it gives more).
+//! longest times that they give (A300; A109 where it gives more). The manuals'
+//! short names are those of `lines.rs`.
 
 use hayes::{
     at::{

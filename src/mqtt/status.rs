@@ -198,8 +198,9 @@ pub enum Registration {
 }
 
 impl Registration {
-    /// Reads the `stat` of `+CREG`, `+CGREG` and `+CEREG`. 6 to 10 are
-    /// registrations for less than full service.
+    /// Reads the `stat` of `+CREG`, `+CGREG` and `+CEREG`. 6, 7, 9 and 10 are
+    /// registrations for less than full service; 8, for emergencies only, is
+    /// none.
     #[must_use]
     pub const fn from_stat(stat: i32) -> Self {
         match stat {

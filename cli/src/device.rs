@@ -116,7 +116,7 @@ const ADVICE: &[(&str, &str)] = &[
     ("Permission denied", "; join the group that it belongs to, often dialout, and log in anew"),
     ("exclusive lock", "; another program has it open, perhaps ModemManager"),
     ("busy", "; another program has it open, perhaps ModemManager"),
-    ("Not a typewriter", "; it is no terminal, which a modem is, as /dev/ttyUSB2"),
+    ("Not a typewriter", "; this is no terminal, a modem's is like /dev/ttyUSB2"),
 ];
 
 /// A transcript that several write to.

@@ -24,7 +24,9 @@ use crate::transcript::{self, View, mqtt};
 pub const LINE: usize = 512;
 /// Room for messages that wait, in bytes: several of the longest.
 pub const INBOX: usize = 65_536;
-/// The same where messages have up to 100,000 bytes.
+/// The same of a 9704 with 25 topics of the longest names.
+const LONG_LINE: usize = 4_400;
+/// The room where messages have up to 100,000 bytes.
 const BIG_INBOX: usize = 262_144;
 
 /// A vendor of modems.
@@ -211,7 +213,9 @@ static ROCKREMOTE: Row = Row {
 };
 
 static JSPR: Row = Row {
-    machine: |setup| Box::leak(Box::new(jspr::machine::<4096, BIG_INBOX>(jspr_settings(setup)))),
+    machine: |setup| {
+        Box::leak(Box::new(jspr::machine::<LONG_LINE, BIG_INBOX>(jspr_settings(setup))))
+    },
     baud: 230_400,
     broker: BrokerAt::Cloud,
     state: StateAt::Up,

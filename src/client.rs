@@ -153,8 +153,8 @@ pub trait MqttClient {
     /// Of the transport only.
     async fn next_event(&mut self) -> Result<Event<'_>, ClientError<Self::Error>>;
 
-    /// Asks the modem how it is doing. What it does not tell stays unknown; a
-    /// 9704 is asked after a bring-up only, a RockREMOTE never.
+    /// Asks the modem how it is doing. What it does not tell, or not before a
+    /// bring-up, stays unknown; the vendor's package says which.
     ///
     /// # Errors
     /// [`Error::Unsupported`] by an AT modem's driver without the feature

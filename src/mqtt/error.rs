@@ -231,13 +231,23 @@ pub enum Problem {
 
 /// A value that cannot be sent, found before any byte was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
-#[error("{field} {problem}")]
+#[error("{field} {problem}{}", unit(*field, *problem))]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FieldError {
     /// Which field.
     pub field: Field,
     /// What is wrong with it.
     pub problem: Problem,
+}
+
+/// Of the numbers in `problem`.
+const fn unit(field: Field, problem: Problem) -> &'static str {
+    match (field, problem) {
+        (Field::Port | Field::Filters, _) => "",
+        (Field::KeepAlive, Problem::TooLong { .. } | Problem::TooSmall { .. }) => " seconds",
+        (_, Problem::TooLong { .. } | Problem::TooSmall { .. }) => " bytes",
+        _ => "",
+    }
 }
 
 impl FieldError {
@@ -393,6 +403,23 @@ mod tests {
         ] {
             let refusal = Refusal { command: "+CMD", code, name: "why", cause: Cause::Unknown };
             assert_eq!(Error::from(refusal).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_refused_has_its_unit() {
+        let long = Problem::TooLong { max: 8, actual: 9 };
+        let small = Problem::TooSmall { min: 60, actual: 5 };
+        let only = Problem::MustBe { only: 1883, actual: 1 };
+        for (field, problem, shown) in [
+            (Field::Topic, long, "topic is 9, above the limit of 8 bytes"),
+            (Field::KeepAlive, long, "keep-alive is 9, above the limit of 8 seconds"),
+            (Field::KeepAlive, small, "keep-alive is 5, below the least of 60 seconds"),
+            (Field::Filters, long, "number of filters is 9, above the limit of 8"),
+            (Field::Port, only, "port is 1, but can only be 1883"),
+            (Field::Host, Problem::Empty, "host is empty"),
+        ] {
+            assert_eq!(FieldError { field, problem }.to_string(), shown);
         }
     }
 

@@ -429,6 +429,21 @@ fn a_modem_of_another_major_version_is_not_for_this_driver() {
 }
 
 #[test]
+fn a_modem_that_was_not_brought_up_is_asked_for_its_status_and_left_as_it_is() {
+    let mut rig = Rig::new();
+    let state = rig.modem.state.to_owned();
+    assert_eq!(rig.run(&Operation::Status), Ok(()));
+    let status = rig.driver.status();
+    assert_eq!((status.model.as_str(), status.sim), ("0x0601", SimState::Ready));
+    assert_eq!(rig.modem.state, state);
+    let puts = |line: &&String| line.starts_with("PUT") && !line.starts_with("PUT apiVersion");
+    assert_eq!(rig.modem.lines.iter().filter(puts).count(), 0, "{:?}", rig.modem.lines);
+    let mut deaf = Rig::new();
+    deaf.script(|_, _| Reply::Lines(vec![]));
+    assert_eq!(deaf.run(&Operation::Status), Err(Error::Unresponsive));
+}
+
+#[test]
 fn a_table_that_does_not_fit_the_line_buffer_says_so() {
     let mut rig = Rig::new();
     rig.modem.topics = (0..25)

@@ -72,6 +72,8 @@ const BRING_UP: &[Ask] = &[
 /// The same if it was there before.
 const CHECK: &[Ask] = &[Ask::State, Ask::Inactive, Ask::Active, Ask::Confirm, Ask::Topics];
 const STATUS: &[Ask] = &[Ask::State, Ask::SimStatus];
+/// The same of a modem that was not brought up, which stays as it is.
+const MEET: &[Ask] = &[Ask::Version, Ask::State, Ask::SimStatus, Ask::Hardware, Ask::Firmware];
 const DEACTIVATE: &[Ask] = &[Ask::Inactive];
 const NOTHING: &[Ask] = &[];
 
@@ -373,7 +375,11 @@ impl<const INBOX: usize> Control<INBOX> {
                 run.plan = self.bring_up();
             }
             Operation::BringUp(_) => run.plan = self.bring_up(),
-            Operation::Status if self.ready && !self.is_busy() => run.plan = STATUS,
+            Operation::Status if !self.ready => {
+                self.unsure();
+                run.plan = MEET;
+            }
+            Operation::Status if !self.is_busy() => run.plan = STATUS,
             Operation::Disconnect => {
                 self.modem.unsubscribe_all();
                 self.link = LinkState::Idle;

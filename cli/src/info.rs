@@ -4,31 +4,24 @@ use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 
 use hayes::MqttClient;
-use hayes::mqtt::{Network, SimState, Status};
+use hayes::mqtt::{SimState, Status};
 
 use crate::args::InfoArgs;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::signals::Signals;
-use crate::vendor::{Setup, StateAt};
+use crate::vendor::Setup;
 
 /// Asks and prints.
 pub async fn run(args: InfoArgs) -> Result<(), Failure> {
-    let state = args.modem.modem.row().state;
-    if state == StateAt::Nowhere {
+    if !args.modem.modem.row().tells {
         let what = "this modem does not tell over MQTT how it is doing; its web page does";
         return Err(Failure::Usage(what.to_owned()));
     }
     let mut signals = Signals::listen().map_err(|e| Failure::new("listening to signals", e))?;
     let mut session = Session::open(&args.modem, &Setup::default()).await?;
-    let asked = async {
-        if state == StateAt::Up {
-            session.bring_up(&Network::new()).await?;
-        }
-        session.status().await
-    };
     let status = tokio::select! {
-        status = asked => status?,
+        status = session.status() => status?,
         () = signals.next() => return Err(Failure::Interrupted),
     };
     let text = describe(&status, &session);

@@ -63,8 +63,8 @@ pub struct Row {
     pub baud: u32,
     /// How the broker is known.
     pub broker: BrokerAt,
-    /// When it can be asked how it is doing.
-    pub state: StateAt,
+    /// Whether it has words for how it is doing.
+    pub tells: bool,
     /// What to try when the modem refused with this code, if it is one of the
     /// vendor's table.
     pub advice: fn(Code) -> Option<&'static str>,
@@ -87,17 +87,6 @@ pub enum BrokerAt {
     Device,
     /// There is none to be chosen.
     Cloud,
-}
-
-/// When a modem can be asked what it is and how it is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateAt {
-    /// At any time.
-    Always,
-    /// When it was brought up.
-    Up,
-    /// Never: it has no words for it.
-    Nowhere,
 }
 
 /// A demonstration: what is emulated, and how a topic of the modem is called
@@ -128,7 +117,7 @@ static SIMCOM: Row = Row {
     },
     baud: 115_200,
     broker: BrokerAt::Asked,
-    state: StateAt::Always,
+    tells: true,
     advice: |code| match code {
         Code::Vendor(code) => Some(hayes_simcom::advice(code)),
         _ => None,
@@ -157,7 +146,7 @@ static LUAT: Row = Row {
     machine: |setup| Box::leak(Box::new(hayes_luat::machine::<LINE, INBOX>(luat_settings(setup)))),
     baud: 115_200,
     broker: BrokerAt::Asked,
-    state: StateAt::Always,
+    tells: true,
     advice: |code| match code {
         Code::Cme(code) => Some(hayes_luat::advice(code)),
         _ => None,
@@ -196,7 +185,7 @@ static ROCKREMOTE: Row = Row {
     },
     baud: 115_200,
     broker: BrokerAt::Device,
-    state: StateAt::Nowhere,
+    tells: false,
     advice: |code| match code {
         Code::Vendor(4 | 5) => Some("check user and password against the box's web page"),
         _ => None,
@@ -218,7 +207,7 @@ static JSPR: Row = Row {
     },
     baud: 230_400,
     broker: BrokerAt::Cloud,
-    state: StateAt::Up,
+    tells: true,
     advice: |_| None,
     unspoken: &[],
     view: || Box::new(transcript::jspr::Lines::default()),

@@ -55,7 +55,9 @@ impl<'a> Network<'a> {
         Ok(self)
     }
 
-    /// The access point name.
+    /// The access point name. Where the modem has another, a bring-up writes it
+    /// and attaches anew, which may be told as
+    /// [`NetworkLost`](super::Event::NetworkLost).
     ///
     /// # Errors
     /// [`FieldError`] if it is empty, longer than 100 bytes or has a byte that

@@ -361,12 +361,11 @@ impl<F: Future> Reading<'_, F> {
     }
 }
 
-/// The machine, lent to a call. If that is dropped meanwhile, it is told so.
+/// The machine, lent to a call. It is told when that ends or is dropped.
 struct Lease<'a, M: Machine> {
     machine: &'a mut M,
     /// What is asked for; nothing but to listen, without.
     verb: Option<Verb>,
-    held: bool,
     /// Bytes that a dropped write may or may not have sent.
     unsure: usize,
     unflushed: &'a mut bool,
@@ -375,7 +374,7 @@ struct Lease<'a, M: Machine> {
 
 impl<'a, M: Machine> Lease<'a, M> {
     const fn new(machine: &'a mut M, unflushed: &'a mut bool, verb: Option<Verb>) -> Self {
-        Self { machine, verb, held: false, unsure: 0, unflushed, empty_reads: 0 }
+        Self { machine, verb, unsure: 0, unflushed, empty_reads: 0 }
     }
 
     /// Begins; the outcome, if there is nothing to be waited for.
@@ -384,22 +383,17 @@ impl<'a, M: Machine> Lease<'a, M> {
         operation: Option<&Operation<'_>>,
         now: Instant,
     ) -> Option<Result<(), Error>> {
-        self.held = true;
         let Some(operation) = operation else { return self.outcome() };
         log::begun(operation.verb());
-        let started = self.machine.start(operation, now);
-        self.held = started.is_ok();
-        started.err().map(Err)
+        self.machine.start(operation, now).err().map(Err)
     }
 
     /// What was waited for, once it is there.
     fn outcome(&mut self) -> Option<Result<(), Error>> {
-        let outcome = match self.verb {
+        match self.verb {
             Some(_) => self.machine.outcome(),
             None => self.machine.has_event().then_some(Ok(())),
-        };
-        self.held = outcome.is_none();
-        outcome
+        }
     }
 
     /// A write or a flush is done, or time is up; whether it may go on so.
@@ -462,9 +456,7 @@ impl<'a, M: Machine> Lease<'a, M> {
 
 impl<M: Machine> Drop for Lease<'_, M> {
     fn drop(&mut self) {
-        if self.held {
-            self.machine.abandon(self.unsure);
-        }
+        self.machine.abandon(self.unsure);
     }
 }
 

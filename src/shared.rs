@@ -425,7 +425,6 @@ impl<M: Machine> State<M> {
     fn open(&mut self) {
         self.transport = Transport::Open;
         self.out.clear();
-        self.writing = false;
         self.machine.opened();
         self.operation.wake();
     }

@@ -15,8 +15,8 @@ use hayes::{
     ClientError, FileKind, Instant,
     blocking::{self, Client},
     mqtt::{
-        Assurance, ConnectOptions, Credential, Error, Event, Feature, LinkState, Network, Publish,
-        QoS,
+        Assurance, ConnectOptions, Credential, Error, Event, Feature, LinkState, Loss, Network,
+        Publish, QoS,
     },
 };
 use hayes_emulator::{
@@ -38,6 +38,8 @@ struct Wire<M = emulated::Modem> {
     now: Rc<Cell<u64>>,
     waiting: VecDeque<u8>,
     said: Rc<RefCell<Vec<u8>>>,
+    /// What the host says last before the transport fails, once.
+    fails_after: &'static str,
     /// When somebody publishes on `t`.
     due: Rc<Cell<u64>>,
 }
@@ -50,6 +52,7 @@ impl<M: Modem> Wire<M> {
             now: Rc::clone(now),
             waiting: VecDeque::new(),
             said: Rc::default(),
+            fails_after: "never",
             due: Rc::new(Cell::new(u64::MAX)),
         }
     }
@@ -80,6 +83,10 @@ impl<M: Modem> embedded_io::Read for Wire<M> {
 
 impl<M: Modem> embedded_io::ReadReady for Wire<M> {
     fn read_ready(&mut self) -> Result<bool, ErrorKind> {
+        if String::from_utf8_lossy(&self.said.borrow()).contains(self.fails_after) {
+            self.fails_after = "never";
+            return Err(ErrorKind::Other);
+        }
         self.advance();
         Ok(!self.waiting.is_empty())
     }
@@ -215,11 +222,43 @@ fn a_connection_that_was_lost_is_replaced_by_another() {
     let mut gateway = Client::new(lost.clone(), Ticking(Rc::default()), machine);
     let options = ConnectOptions::new("10.0.0.1", 1883, "d").unwrap();
     gateway.connect(&options).unwrap();
-    lost.0.borrow_mut().reads.push_back(Err(ErrorKind::ConnectionReset));
-    assert_eq!(gateway.next_event(), Err(ClientError::Transport(ErrorKind::ConnectionReset)));
-    gateway.replace_transport(accepting());
+    lost.0.borrow_mut().reads.extend([const { Ok(Vec::new()) }; 3]);
+    assert_eq!(gateway.next_event(), Err(ClientError::Closed));
+    let loss = Loss::Closed(None);
+    assert_eq!(gateway.next_event(), Ok(Event::Lost { session: 0, loss }));
+    let other = accepting();
+    other.0.borrow_mut().reads.push_front(Ok(Vec::new()));
+    gateway.replace_transport(other);
     gateway.connect(&options).unwrap();
     assert_eq!(gateway.link(), LinkState::Connected);
+}
+
+#[test]
+fn a_refusal_ends_a_payload_that_is_on_its_way() {
+    let wire = accepting();
+    let machine = hayes_iridium::rockremote::machine::<512>(Default::default());
+    let mut gateway = Client::new(wire.clone(), Ticking(Rc::default()), machine);
+    gateway.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).unwrap();
+    // A packet of a type that there is not.
+    wire.0.borrow_mut().reads.push_back(Ok(vec![0; 2]));
+    let result = gateway.publish(&Publish::new("t", &[0x55; 10_000]).unwrap());
+    assert!(matches!(result, Err(ClientError::Modem(Error::Protocol(_)))), "{result:?}");
+    assert!(wire.written().len() < 1_000, "{} bytes", wire.written().len());
+}
+
+#[test]
+fn a_publish_in_which_the_transport_fails_is_of_unknown_outcome() {
+    let now = Rc::new(Cell::new(0));
+    let mut wire = Wire::new(emulated::Modem::new(slow()), &now);
+    wire.fails_after = "AT+CMQTTPUB=";
+    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
+    let mut modem = Client::new(wire, Ticking(now), machine);
+    modem.bring_up(&Network::new()).unwrap();
+    modem.connect(&ConnectOptions::new("broker.example", 1883, "device-7").unwrap()).unwrap();
+    let publish = Publish::new("t", b"x").unwrap().qos(QoS::AtLeastOnce);
+    assert_eq!(modem.publish(&publish), Err(ClientError::Transport(ErrorKind::Other)));
+    assert_eq!(modem.next_event(), Ok(Event::Unknown("publish")));
+    assert_eq!(modem.publish(&publish), Ok(Assurance::BrokerAck));
 }
 
 #[test]

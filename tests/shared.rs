@@ -17,11 +17,11 @@ use std::{
 use embedded_io_adapters::tokio_1::FromTokio;
 use embedded_io_async::{ErrorKind, ErrorType, Read};
 use hayes::{
-    ClientError, FileKind, MqttClient,
+    ClientError, FileKind, MqttClient, Operation,
     clock::Tokio,
     mqtt::{
-        Assurance, ConnectOptions, Credential, Error, Event, Feature, LinkState, Network, Publish,
-        QoS, Subscription, TopicFilter,
+        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Feature, Limits,
+        LinkState, Loss, Network, Publish, QoS, Status, Subscription, TopicFilter,
     },
     shared::{self, Shared, raw::CriticalSectionRawMutex},
 };
@@ -84,6 +84,14 @@ async fn connect(client: Client) {
 
 fn publish<'a>(topic: &'a str, payload: &'a [u8]) -> Publish<'a> {
     Publish::new(topic, payload).unwrap().qos(QoS::AtLeastOnce)
+}
+
+/// Whether it is done soon. A timeout polls it once more when it has passed, so
+/// that it may be done then without having been woken.
+async fn soon(future: impl Future) -> bool {
+    let begun = Instant::now();
+    let done = timeout(Duration::from_secs(20), future).await.is_ok();
+    done && begun.elapsed() < Duration::from_secs(19)
 }
 
 /// Polls the future at most so often, then drops it.
@@ -240,8 +248,7 @@ async fn what_a_dropped_publish_left_is_finished_without_another_call() {
                     }
                 }
             };
-            let told = timeout(Duration::from_secs(2), told).await;
-            assert!(told.is_ok(), "{ms} {turns}: nothing is told");
+            assert!(soon(told).await, "{ms} {turns}: nothing is told");
         }
     }
 }
@@ -314,6 +321,18 @@ async fn the_next_one_is_woken_if_the_one_let_in_is_gone() {
     first.await.unwrap().unwrap();
     drop(second);
     assert!(timeout(Duration::from_secs(60), third).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_may_go_on_in_another_task() {
+    let (client, _events) = connected(slow()).await;
+    let first = tokio::spawn(async move { client.status().await });
+    tokio::task::yield_now().await;
+    let mut second = Box::pin(async move { client.status().await });
+    assert!(poll_once(&mut second).await.is_pending());
+    let second = tokio::spawn(second);
+    first.await.unwrap().unwrap();
+    assert!(timeout(Duration::from_secs(60), second).await.is_ok());
 }
 
 async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -516,10 +535,13 @@ async fn the_end_of_the_transport_is_told_to_everybody_and_another_one_serves() 
         sleep(Duration::from_millis(100)).await;
         drop(wire);
     });
-    let network = Network::new();
-    let calls = async { tokio::join!(client.bring_up(&network), client.status()) };
-    let mut buffer = [0; 64];
-    let (end, calls, event) = tokio::join!(runner.run(), calls, events.next(&mut buffer));
+    // Each a task of its own, so that only its own waker wakes it.
+    let first = tokio::spawn(async move { client.bring_up(&Network::new()).await });
+    let second = tokio::spawn(async move { client.status().await });
+    let event = tokio::spawn(async move { events.next(&mut [0; 64]).await.map(|_| ()) });
+    let end = runner.run().await;
+    let told = async { (first.await.unwrap(), second.await.unwrap(), event.await.unwrap()) };
+    let told = timeout(Duration::from_secs(9), told).await.expect("somebody is not told");
     silent.await.unwrap();
     // A duplex whose other end is gone: reads are empty, writes fail.
     assert!(matches!(end, ClientError::Closed | ClientError::Transport(_)), "{end:?}");
@@ -527,9 +549,9 @@ async fn the_end_of_the_transport_is_told_to_everybody_and_another_one_serves() 
         ClientError::Transport(_) => ClientError::Transport(ErrorKind::BrokenPipe),
         _ => ClientError::Closed,
     };
-    assert_eq!(calls.0, Err(failure));
-    assert_eq!(calls.1.map(|_| ()), Err(failure));
-    assert_eq!(event, Err(failure));
+    assert_eq!(told.0, Err(failure));
+    assert_eq!(told.1.map(|_| ()), Err(failure));
+    assert_eq!(told.2, Err(failure));
     assert_eq!(client.disconnect().await, Err(failure));
 
     let (host, wire) = duplex(64);
@@ -565,15 +587,23 @@ async fn a_runner_that_is_dropped_fails_the_calls_until_it_runs_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_takes_no_bytes_does_not_hang_the_calls() {
-    let (host, _wire) = duplex(4);
+    let (host, wire) = duplex(4);
     let (reader, writer) = halves(host);
-    let machine = hayes_simcom::machine::<256, 512>(Default::default());
+    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
     let (client, _events, mut runner) = leaked(machine).split(reader, writer);
     tokio::spawn(async move { runner.run().await });
     for _ in 0..3 {
-        let result = timeout(Duration::from_secs(600), client.bring_up(&Network::new())).await;
-        assert_eq!(result, Ok(Err(Error::Unresponsive.into())));
+        let network = Network::new();
+        let call = async {
+            let result = client.bring_up(&network).await;
+            assert_eq!(result, Err(Error::Unresponsive.into()));
+        };
+        assert!(soon(call).await);
     }
+    // It takes them again.
+    tokio::spawn(serve::on_duplex_with(wire, slow(), Loopback::new(), Hooks::default()));
+    sleep(Duration::from_secs(1)).await;
+    connect(client).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -695,13 +725,12 @@ fn gateway() -> hayes_iridium::rockremote::Machine<512> {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_written_is_not_said_to_be_if_another_transport_follows_at_once() {
-    let (host, wire) = duplex(8);
+    let ((host, wire), (other, wire_of_other)) = (duplex(8), duplex(8));
     let (reader, writer) = halves(host);
-    let (client, _events, mut runner) = leaked(gateway()).split(reader, writer);
+    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
     tokio::spawn(async move {
         runner.run().await;
-        let (host, _wire) = duplex(8);
-        let (reader, writer) = halves(host);
+        let (reader, writer) = halves(other);
         runner.replace_transport(reader, writer);
         runner.run().await
     });
@@ -710,9 +739,17 @@ async fn what_was_not_written_is_not_said_to_be_if_another_transport_follows_at_
         sleep(Duration::from_millis(5)).await;
         drop(wire);
     });
-    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    let options = ConnectOptions::new("10.0.0.1", 1883, "d").unwrap();
+    client.connect(&options).await.unwrap();
     let failed = client.publish(&Publish::new("t", &[0x55; 40]).unwrap()).await;
     assert!(matches!(failed, Err(ClientError::Closed | ClientError::Transport(_))), "{failed:?}");
+    let mut buffer = [0; 64];
+    let loss = Loss::Closed(None);
+    assert_eq!(events.next(&mut buffer).await, Ok(Event::Lost { session: 0, loss }));
+    assert_eq!(events.next(&mut buffer).await, Ok(Event::Unknown("publish")));
+    // Nothing of the old connection goes out on the new one.
+    let _broker = tokio::spawn(accepted(wire_of_other));
+    client.connect(&options).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -741,10 +778,7 @@ async fn a_writer_that_keeps_bytes_back_is_flushed_before_a_call_returns() {
     let broker = tokio::spawn(accepted(wire));
     client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
     let publish = Publish::new("t", &[0x55; 40]).unwrap();
-    let begun = Instant::now();
-    let call = timeout(Duration::from_secs(9), client.publish(&publish));
-    assert_eq!(call.await, Ok(Ok(Assurance::HandedOver)));
-    assert!(begun.elapsed() < Duration::from_secs(1), "it was not woken");
+    assert!(soon(client.publish(&publish)).await);
     let mut heard = [0; 45];
     let published = broker.await.unwrap().read(&mut heard).await.unwrap();
     assert_eq!(published, heard.len());
@@ -824,4 +858,165 @@ async fn files_are_stored_and_deleted_and_filters_unsubscribed() {
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("AT+CCERTDOWN=\"ca-"), "{said}");
     assert!(said.contains("AT+CCERTDELE=\"ca.pem\""), "{said}");
+}
+
+/// What is left of a call, or of a runner, whose task was ended without a drop.
+async fn forgotten(future: impl Future, polls: usize) {
+    let mut future = Box::pin(future);
+    for _ in 0..polls {
+        assert!(poll_once(&mut future).await.is_pending());
+        sleep(Duration::from_millis(1)).await;
+    }
+    std::mem::forget(future);
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_were_forgotten_do_not_hold_up_those_of_another_split() {
+    let (host, wire) = duplex(64);
+    tokio::spawn(serve::on_duplex_with(wire, slow(), Loopback::new(), Hooks::default()));
+    let machine = hayes_simcom::machine::<256, 4096>(Default::default());
+    let mut shared = Shared::<CriticalSectionRawMutex, _, _>::new(Tokio::new(), machine);
+    let (reader, writer) = halves(host);
+    let (client, _events, mut runner) = shared.split(reader, writer);
+    let options = ConnectOptions::new("broker.example", 1883, "device-7").unwrap();
+    let work = async {
+        client.bring_up(&Network::new()).await.unwrap();
+        client.connect(&options).await.unwrap();
+    };
+    tokio::select! { () = work => {}, _ = runner.run() => {} }
+    let message = publish("t", b"x");
+    forgotten(async { tokio::join!(runner.run(), client.publish(&message)) }, 30).await;
+    let (host, wire) = duplex(64);
+    tokio::spawn(serve::on_duplex_with(wire, slow(), Loopback::new(), Hooks::default()));
+    let (reader, writer) = halves(host);
+    let (client, mut events, mut runner) = shared.split(reader, writer);
+    let mut call = Box::pin(client.status());
+    assert!(poll_once(&mut call).await.is_pending(), "there is no transport yet");
+    let begun = Instant::now();
+    let status = tokio::select! { status = &mut call => status, _ = runner.run() => panic!() };
+    assert!(status.is_ok() && begun.elapsed() < Duration::from_secs(20), "{status:?}");
+    let told = timeout(Duration::from_secs(9), events.next(&mut [])).await;
+    assert_eq!(told, Ok(Ok(Event::Unknown("publish"))));
+}
+
+/// The runner is stuck in a write.
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_is_told_of_while_the_transport_takes_no_bytes() {
+    let (host, wire) = duplex(8);
+    let (reader, writer) = halves(host);
+    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
+    tokio::spawn(async move { runner.run().await });
+    let broker = tokio::spawn(accepted(wire));
+    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    let _broker = broker.await.unwrap();
+    let told = tokio::spawn(async move {
+        assert_eq!(events.next(&mut []).await, Ok(Event::Unknown("publish")));
+    });
+    let message = Publish::new("t", &[0x55; 200]).unwrap();
+    assert!(timeout(Duration::from_millis(5), client.publish(&message)).await.is_err());
+    timeout(Duration::from_secs(1), told).await.expect("nothing is told").unwrap();
+}
+
+/// A machine that has something to say, after a second an event, and something
+/// to say again when that was taken.
+#[derive(Default)]
+struct Mini {
+    hello: &'static [u8],
+    asked: bool,
+    due: Option<hayes::Instant>,
+    event: bool,
+    taken: bool,
+    said: bool,
+}
+
+impl hayes::Machine for Mini {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::all()
+    }
+    fn limits(&self) -> Limits {
+        Limits::MQTT
+    }
+    fn assurance(&self, _: QoS) -> Assurance {
+        Assurance::HandedOver
+    }
+    fn select(&mut self, _: u8) -> Result<(), Error> {
+        Ok(())
+    }
+    fn start(&mut self, _: &Operation<'_>, _: hayes::Instant) -> Result<(), Error> {
+        Ok(())
+    }
+    fn receive(&mut self, _: &[u8], _: hayes::Instant) {}
+    fn tick(&mut self, now: hayes::Instant) {
+        self.event |= self.due.take_if(|due| now >= *due).is_some();
+    }
+    fn transmit<'a>(
+        &'a mut self,
+        _: Option<&'a Operation<'a>>,
+        now: hayes::Instant,
+    ) -> Option<&'a [u8]> {
+        if !std::mem::replace(&mut self.asked, true) {
+            self.due = Some(now.after_millis(1_000));
+        }
+        if !self.hello.is_empty() {
+            return Some(self.hello);
+        }
+        (self.taken && !self.said).then_some(b"x")
+    }
+    fn sent(&mut self, count: usize) {
+        self.said |= self.hello.is_empty() && count > 0;
+        self.hello = self.hello.get(count..).unwrap_or_default();
+    }
+    fn deadline(&self) -> Option<hayes::Instant> {
+        self.due
+    }
+    fn outcome(&mut self) -> Option<Result<(), Error>> {
+        self.said.then_some(Ok(()))
+    }
+    fn abandon(&mut self, _: usize) {}
+    fn is_idle(&self) -> bool {
+        true
+    }
+    fn has_event(&self) -> bool {
+        self.event
+    }
+    fn event(&mut self) -> Option<Event<'_>> {
+        self.taken |= self.event;
+        std::mem::take(&mut self.event).then_some(Event::Restarted)
+    }
+    fn link(&self) -> LinkState {
+        LinkState::Idle
+    }
+    fn status(&self) -> Status {
+        Status::default()
+    }
+}
+
+/// A modem's message waits in it until there is room for it.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_an_event_to_be_taken_goes_on_then() {
+    for lent in [false, true] {
+        let (host, mut wire) = duplex(64);
+        let (reader, writer) = halves(host);
+        let (client, mut events, mut runner) = leaked(Mini::default()).split(reader, writer);
+        tokio::spawn(async move { runner.run().await });
+        let call = lent.then(|| tokio::spawn(async move { client.status().await.map(|_| ()) }));
+        let event = async { assert_eq!(events.next(&mut []).await, Ok(Event::Restarted)) };
+        assert!(soon(event).await, "{lent}: its time was not told");
+        let said = timeout(Duration::from_secs(9), wire.read_u8()).await;
+        assert!(matches!(said, Ok(Ok(b'x'))), "{lent}: {said:?}");
+        if let Some(call) = call {
+            assert_eq!(call.await.unwrap(), Ok(()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_told_while_the_transport_takes_no_bytes() {
+    let (host, _wire) = duplex(1);
+    let (reader, writer) = halves(host);
+    let machine = Mini { hello: b"hello", ..Mini::default() };
+    let (_client, mut events, mut runner) = leaked(machine).split(reader, writer);
+    tokio::spawn(async move { runner.run().await });
+    let event = async { assert_eq!(events.next(&mut []).await, Ok(Event::Restarted)) };
+    assert!(soon(event).await);
 }

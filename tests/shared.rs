@@ -714,7 +714,9 @@ async fn a_call_returns_when_its_bytes_are_written() {
 /// CONNECT and hands over the wire.
 async fn accepted(mut wire: DuplexStream) -> DuplexStream {
     // CONNECT with a client identifier of one byte; CONNACK: MQTT 3.1.1, 3.1 and 3.2.
-    wire.read_exact(&mut [0; 15]).await.unwrap();
+    let mut connect = [0; 15];
+    wire.read_exact(&mut connect).await.unwrap();
+    assert_eq!(connect[..2], [0x10, 13]);
     wire.write_all(&[0x20, 2, 0, 0]).await.unwrap();
     wire
 }
@@ -723,33 +725,40 @@ fn gateway() -> hayes_iridium::rockremote::Machine<512> {
     hayes_iridium::rockremote::machine(hayes_iridium::rockremote::Settings::new())
 }
 
+/// All its bytes were taken when the transport fails, or not.
 #[tokio::test(start_paused = true)]
 async fn what_was_not_written_is_not_said_to_be_if_another_transport_follows_at_once() {
-    let ((host, wire), (other, wire_of_other)) = (duplex(8), duplex(8));
-    let (reader, writer) = halves(host);
-    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
-    tokio::spawn(async move {
-        runner.run().await;
-        let (reader, writer) = halves(other);
-        runner.replace_transport(reader, writer);
-        runner.run().await
-    });
-    tokio::spawn(async move {
-        let wire = accepted(wire).await;
-        sleep(Duration::from_millis(5)).await;
-        drop(wire);
-    });
-    let options = ConnectOptions::new("10.0.0.1", 1883, "d").unwrap();
-    client.connect(&options).await.unwrap();
-    let failed = client.publish(&Publish::new("t", &[0x55; 40]).unwrap()).await;
-    assert!(matches!(failed, Err(ClientError::Closed | ClientError::Transport(_))), "{failed:?}");
-    let mut buffer = [0; 64];
-    let loss = Loss::Closed(None);
-    assert_eq!(events.next(&mut buffer).await, Ok(Event::Lost { session: 0, loss }));
-    assert_eq!(events.next(&mut buffer).await, Ok(Event::Unknown("publish")));
-    // Nothing of the old connection goes out on the new one.
-    let _broker = tokio::spawn(accepted(wire_of_other));
-    client.connect(&options).await.unwrap();
+    for payload in [40, 400] {
+        let ((host, wire), (other, wire_of_other)) = (duplex(8), duplex(8));
+        let (reader, writer) = halves(host);
+        let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
+        tokio::spawn(async move {
+            runner.run().await;
+            let (reader, writer) = halves(other);
+            runner.replace_transport(reader, writer);
+            runner.run().await
+        });
+        tokio::spawn(async move {
+            let wire = accepted(wire).await;
+            sleep(Duration::from_millis(5)).await;
+            drop(wire);
+        });
+        let options = ConnectOptions::new("10.0.0.1", 1883, "d").unwrap();
+        client.connect(&options).await.unwrap();
+        let failed = client.publish(&Publish::new("t", &vec![0x55; payload]).unwrap()).await;
+        let told = matches!(failed, Err(ClientError::Closed | ClientError::Transport(_)));
+        assert!(told, "{failed:?}");
+        let mut heard = BTreeSet::new();
+        for _ in 0..2 {
+            heard.insert(format!("{:?}", events.next(&mut []).await.unwrap()));
+        }
+        let lost = Event::Lost { session: 0, loss: Loss::Closed(None) };
+        let expected = [Event::Unknown("publish"), lost].map(|event| format!("{event:?}"));
+        assert_eq!(heard, BTreeSet::from(expected));
+        // Nothing of the old connection goes out on the new one.
+        let _broker = tokio::spawn(accepted(wire_of_other));
+        client.connect(&options).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -899,6 +908,27 @@ async fn parts_that_were_forgotten_do_not_hold_up_those_of_another_split() {
     assert_eq!(told, Ok(Ok(Event::Unknown("publish"))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_of_another_split_waits_for_its_runner() {
+    let machine = hayes_simcom::machine::<256, 512>(Default::default());
+    let mut shared = Shared::<CriticalSectionRawMutex, _, _>::new(Tokio::new(), machine);
+    let (host, _wire) = duplex(64);
+    let (reader, writer) = halves(host);
+    let (_client, _events, mut runner) = shared.split(reader, writer);
+    forgotten(runner.run(), 1).await;
+    let (host, mut wire) = duplex(64);
+    let (reader, writer) = halves(host);
+    let (client, _events, mut runner) = shared.split(reader, writer);
+    let network = Network::new();
+    let mut call = Box::pin(client.bring_up(&network));
+    assert!(poll_once(&mut call).await.is_pending());
+    let both = async { tokio::join!(call, runner.run()) };
+    assert!(timeout(Duration::from_millis(1), both).await.is_err());
+    let mut heard = [0; 3];
+    let count = timeout(Duration::from_millis(1), wire.read(&mut heard)).await;
+    assert_eq!((count.map(Result::unwrap), &heard), (Ok(3), b"AT\r"));
+}
+
 /// The runner is stuck in a write.
 #[tokio::test(start_paused = true)]
 async fn what_is_dropped_is_told_of_while_the_transport_takes_no_bytes() {
@@ -922,6 +952,9 @@ async fn what_is_dropped_is_told_of_while_the_transport_takes_no_bytes() {
 #[derive(Default)]
 struct Mini {
     hello: &'static [u8],
+    /// It has the event when it is asked for what is due.
+    tardy: bool,
+    late: bool,
     asked: bool,
     due: Option<hayes::Instant>,
     event: bool,
@@ -947,7 +980,8 @@ impl hayes::Machine for Mini {
     }
     fn receive(&mut self, _: &[u8], _: hayes::Instant) {}
     fn tick(&mut self, now: hayes::Instant) {
-        self.event |= self.due.take_if(|due| now >= *due).is_some();
+        self.late |= self.due.take_if(|due| now >= *due).is_some();
+        self.event |= !self.tardy && self.late && !self.taken;
     }
     fn transmit<'a>(
         &'a mut self,
@@ -957,6 +991,7 @@ impl hayes::Machine for Mini {
         if !std::mem::replace(&mut self.asked, true) {
             self.due = Some(now.after_millis(1_000));
         }
+        self.event |= self.late && !self.taken;
         if !self.hello.is_empty() {
             return Some(self.hello);
         }
@@ -994,10 +1029,11 @@ impl hayes::Machine for Mini {
 /// A modem's message waits in it until there is room for it.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_an_event_to_be_taken_goes_on_then() {
-    for lent in [false, true] {
+    for (lent, tardy) in [(false, false), (false, true), (true, false), (true, true)] {
         let (host, mut wire) = duplex(64);
         let (reader, writer) = halves(host);
-        let (client, mut events, mut runner) = leaked(Mini::default()).split(reader, writer);
+        let (client, mut events, mut runner) =
+            leaked(Mini { tardy, ..Mini::default() }).split(reader, writer);
         tokio::spawn(async move { runner.run().await });
         let call = lent.then(|| tokio::spawn(async move { client.status().await.map(|_| ()) }));
         let event = async { assert_eq!(events.next(&mut []).await, Ok(Event::Restarted)) };

@@ -719,6 +719,17 @@ fn a_publish_of_which_the_transport_took_nothing_was_never_sent() {
     assert_eq!(rig.publishes(&message.repeat()), b"\x34\x06\0\x01t\0\x02x");
 }
 
+/// Nobody took its result: that the broker broke the protocol before it was sent.
+#[test]
+fn a_publish_that_failed_before_it_was_sent_is_not_unknown() {
+    let message = publish("t", b"x", AtLeastOnce);
+    let mut rig = Rig::connected();
+    rig.begin(&Operation::Publish(&message)).unwrap();
+    rig.hears(b"\0\0");
+    rig.machine.abandon(0);
+    assert!(rig.events().iter().all(|event| event.starts_with("Lost")));
+}
+
 #[test]
 fn an_answer_counts_as_soon_as_the_transport_took_the_packet() {
     let large = [7; 300];

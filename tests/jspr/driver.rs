@@ -1372,6 +1372,19 @@ fn a_deactivation_of_which_something_was_sent_is_unknown_when_it_is_dropped() {
     }
 }
 
+/// A disconnect that asks nothing of the modem is known.
+#[test]
+fn a_deactivation_dropped_before_its_result_is_taken_is_unknown() {
+    for (yes, events) in [(false, vec![]), (true, vec!["Unknown(\"disconnect\")"])] {
+        let mut rig = Rig::with(Settings::new().deactivate(yes));
+        rig.connect().unwrap();
+        rig.driver.start(&Operation::Disconnect, rig.time()).unwrap();
+        while rig.exchange(Some(&Operation::Disconnect)) || rig.advance(60_000) {}
+        rig.driver.abandon(0);
+        assert_eq!(rig.events(), events);
+    }
+}
+
 #[test]
 fn a_request_of_which_nothing_was_sent_leaves_nothing_behind() {
     let mut rig = connected();

@@ -259,23 +259,23 @@ impl<const INBOX: usize> hayes::Machine for Machine<INBOX> {
 
     fn abandon(&mut self, unsure: usize) {
         let talk = &mut self.talk;
-        if let (Some(_), Some(verb)) = (talk.outcome.take(), talk.untold.take()) {
-            talk.inbox.unknown(verb);
-        }
+        let untold = talk.untold.take();
+        let mut unknown = talk.outcome.take().and(untold);
         talk.out.begun |= unsure > 0 && !talk.out.is_service();
         // Half a packet is out, and nothing else may follow it.
         let mut useless = unsure > 0 || talk.out.begun;
         if let Some(run) = talk.run.take() {
             let begun = talk.leave(run);
-            if begun {
-                talk.inbox.unknown(run.verb);
-            }
+            unknown = begun.then_some(run.verb);
             if run.verb == Verb::Connect {
                 // Nobody would take its answer.
                 useless |= begun;
                 talk.used = begun;
                 talk.link = if begun { talk.link } else { LinkState::Idle };
             }
+        }
+        if let Some(verb) = unknown {
+            talk.inbox.unknown(verb);
         }
         if useless {
             talk.lose(Loss::Abandoned);
@@ -478,10 +478,13 @@ impl<const INBOX: usize> Talk<INBOX> {
         if let Some(run) = self.run {
             let begun = self.leave(run);
             self.end(Err(error));
-            self.untold.take_if(|_| !begun);
+            if !begun {
+                self.untold = None;
+            }
         }
     }
 
+    #[inline(never)]
     fn end(&mut self, outcome: Result<(), Error>) {
         self.untold = self.run.take().map(|run| run.verb);
         self.outcome = Some(outcome);

@@ -13,15 +13,15 @@ cd "$(dirname "$0")"
 # client for several tasks, without an executor, and with the blocking client.
 # Static memory and stack of the first two are the budget itself.
 images=(
-    'simcom - base simcom 1 25600 1024 1024'
-    'simcom full base simcom 1 30900 1250 1024'
-    'luat - base luat 1 27100 1024 1024'
-    'luat full base luat 1 33150 1260 1150'
-    'rockremote - base rockremote 1 14250 1340 1200'
-    'jspr - base jspr 1 38800 6260 1700'
-    'shared - base simcom 3 33750 2870 1150'
-    'bare - bare_base simcom 1 25200 0 1900'
-    'blocking - bare_base simcom 1 23300 0 1600'
+    'simcom - base simcom 1 25450 1024 1024'
+    'simcom full base simcom 1 30700 1250 1024'
+    'luat - base luat 1 26900 1024 1024'
+    'luat full base luat 1 33000 1260 1150'
+    'rockremote - base rockremote 1 13800 1340 1250'
+    'jspr - base jspr 1 38550 6260 2000'
+    'shared - base simcom 3 33650 2870 1150'
+    'bare - bare_base simcom 1 25050 0 1950'
+    'blocking - bare_base simcom 1 23200 0 1600'
 )
 
 # What of core's panics is linked, all of it on paths that are never taken: a

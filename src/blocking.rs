@@ -55,8 +55,8 @@ use crate::{
     fmt as log,
     machine::{File, FileKind, Machine, Operation},
     mqtt::{
-        Assurance, ConnectOptions, Credential, Error, Event, Granted, LinkState, Network, Publish,
-        QoS, Session, Status, Subscription, TopicFilter,
+        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Granted, Limits,
+        LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
     },
 };
 
@@ -115,6 +115,16 @@ where
         self.opened = false;
         self.empty_reads = 0;
         mem::replace(&mut self.transport, transport)
+    }
+
+    /// What the modem can do.
+    pub fn capabilities(&self) -> Capabilities {
+        self.machine.capabilities()
+    }
+
+    /// How much it can take.
+    pub fn limits(&self) -> Limits {
+        self.machine.limits()
     }
 
     /// The state of the connection.
@@ -190,7 +200,18 @@ where
     /// # Errors
     /// The same.
     pub fn unsubscribe(&mut self, filter: &str) -> Result<(), ClientError<T::Error>> {
-        self.run(&Operation::Unsubscribe(&[TopicFilter::new(filter)?]))
+        self.unsubscribe_all(&[TopicFilter::new(filter)?])
+    }
+
+    /// As [`MqttClient::unsubscribe_all`](crate::MqttClient::unsubscribe_all).
+    ///
+    /// # Errors
+    /// The same.
+    pub fn unsubscribe_all(
+        &mut self,
+        filters: &[TopicFilter<'_>],
+    ) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Unsubscribe(filters))
     }
 
     /// As [`MqttClient::disconnect`](crate::MqttClient::disconnect).
@@ -220,6 +241,14 @@ where
         content: Credential<'_>,
     ) -> Result<(), ClientError<T::Error>> {
         self.run(&Operation::Store(&File { kind, content }))
+    }
+
+    /// Deletes a file from the modem.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub fn delete(&mut self, name: &str) -> Result<(), ClientError<T::Error>> {
+        self.run(&Operation::Delete(name))
     }
 
     /// Waits for the next event and lends it until the next call.

@@ -12,11 +12,11 @@ use std::{
 
 use embedded_io::{ErrorKind, ErrorType};
 use hayes::{
-    ClientError, FileKind, Instant,
+    ClientError, FileKind, Instant, Machine as _,
     blocking::{self, Client},
     mqtt::{
         Assurance, ConnectOptions, Credential, Error, Event, Feature, LinkState, Loss, Network,
-        Publish, QoS,
+        Publish, QoS, Subscription,
     },
 };
 use hayes_emulator::{
@@ -133,6 +133,9 @@ fn the_blocking_client_does_the_same_without_async() {
     let Event::Message(message) = modem.next_event().unwrap() else { panic!() };
     assert_eq!(message.payload, b"\r\nOK\r\n");
     assert_eq!(modem.status().unwrap().link, LinkState::Connected);
+    let more = ["u", "v"].map(|filter| Subscription::new(filter, QoS::AtMostOnce).unwrap());
+    modem.subscribe_all(&more).unwrap();
+    modem.unsubscribe_all(&more.map(|one| one.filter)).unwrap();
     modem.unsubscribe("t").unwrap();
     assert_eq!(modem.publish(&publish), Ok(Assurance::BrokerAck));
     now.set(now.get() + 1_000);
@@ -140,6 +143,10 @@ fn the_blocking_client_does_the_same_without_async() {
     modem.store(FileKind::Ca, Credential::Pem(b"-----BEGIN")).unwrap();
     let lines = String::from_utf8_lossy(&said.borrow()).into_owned();
     assert!(lines.contains("AT+CSQ") && lines.contains("AT+CCERTDOWN=\"ca-"), "{lines}");
+    modem.delete("old.pem").unwrap_err();
+    assert!(String::from_utf8_lossy(&said.borrow()).contains("AT+CCERTDELE=\"old.pem\""));
+    assert_eq!(modem.capabilities(), modem.machine().capabilities());
+    assert_eq!(modem.limits(), modem.machine().limits());
     assert_eq!(modem.select(2), Err(Error::Unsupported(Feature::SecondSession)));
     modem.select(1).unwrap();
     assert_eq!(modem.link(), LinkState::Idle);

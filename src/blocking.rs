@@ -50,7 +50,6 @@ use core::{fmt, mem};
 use embedded_io::{Read, ReadReady, Write};
 
 use crate::{
-    client::{ClientError, EMPTY_READS},
     clock::Instant,
     fmt as log,
     machine::{File, FileKind, Machine, Operation},
@@ -58,6 +57,7 @@ use crate::{
         Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Granted, Limits,
         LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
     },
+    pump::{ClientError, EMPTY_READS},
 };
 
 /// How much is read at once, in bytes.
@@ -73,6 +73,13 @@ pub trait Clock {
     /// Called over and over while there is nothing to do. Must return soon
     /// after something was received, and within some milliseconds anyway.
     fn idle(&self) {}
+}
+
+#[cfg(feature = "embassy-time")]
+impl Clock for crate::clock::Embassy {
+    fn now(&self) -> Instant {
+        crate::Clock::now(self)
+    }
 }
 
 /// A client for one modem: its transport, a clock, and the machine of its

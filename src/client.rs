@@ -18,39 +18,16 @@ use crate::{
     fmt as log,
     machine::{File, FileKind, Machine, Operation, Verb},
     mqtt::{
-        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, FieldError, Granted,
-        Limits, LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
+        Assurance, Capabilities, ConnectOptions, Credential, Error, Event, Granted, Limits,
+        LinkState, Network, Publish, QoS, Session, Status, Subscription, TopicFilter,
     },
+    pump::{ClientError, EMPTY_READS, WRITE_PATIENCE_MS},
 };
 
 /// How much is read at once, in bytes.
 const READ: usize = 64;
 /// How much is written at once: what comes in meanwhile waits for it.
 const WRITE: usize = 256;
-/// Some UART drivers return an empty read now and then. So many in a row are
-/// the end of the stream.
-pub(crate) const EMPTY_READS: u8 = 3;
-
-/// Why a call to a client failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ClientError<E> {
-    /// The transport failed.
-    #[error("the transport failed: {0:?}")]
-    Transport(E),
-    /// The transport has ended.
-    #[error("the transport was closed by the other side")]
-    Closed,
-    /// The modem, the network or the broker.
-    #[error(transparent)]
-    Modem(#[from] Error),
-}
-
-impl<E> From<FieldError> for ClientError<E> {
-    fn from(error: FieldError) -> Self {
-        Self::Modem(error.into())
-    }
-}
 
 /// MQTT through any modem.
 ///
@@ -337,10 +314,6 @@ where
         }
     }
 }
-
-/// How long the transport may refuse to take bytes, or to get rid of them, in
-/// milliseconds.
-pub(crate) const WRITE_PATIENCE_MS: u32 = 10_000;
 
 /// A read that goes on while other things are waited for, so that it is not
 /// dropped for their sake.

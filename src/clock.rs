@@ -97,13 +97,6 @@ impl Clock for Embassy {
     }
 }
 
-#[cfg(feature = "embassy-time")]
-impl crate::blocking::Clock for Embassy {
-    fn now(&self) -> Instant {
-        Clock::now(self)
-    }
-}
-
 /// The time of tokio, also where a test has paused it. To be used inside a
 /// runtime with its timer enabled.
 #[cfg(feature = "tokio")]

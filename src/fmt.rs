@@ -6,7 +6,7 @@
 
 #![allow(unused_variables, unused_macros, reason = "nothing is logged without a feature")]
 
-use crate::{at::script::Answer, client::ClientError, machine::Verb, mqtt::Event};
+use crate::{at::script::Answer, machine::Verb, mqtt::Event, pump::ClientError};
 
 /// In one place, so that every line goes to both.
 macro_rules! say {

@@ -70,12 +70,14 @@ mod fmt;
 pub mod inbox;
 mod machine;
 pub mod mqtt;
+mod pump;
 #[cfg(feature = "shared")]
 pub mod shared;
 
-pub use client::{Client, ClientError, MqttClient};
+pub use client::{Client, MqttClient};
 pub use clock::{Clock, Instant};
 pub use machine::{File, FileKind, Machine, Operation, Verb};
+pub use pump::ClientError;
 
 /// Whether to spend code on speed, as by searching eight bytes at once: not on
 /// a microcontroller, which waits for its UART anyway.

@@ -69,7 +69,6 @@ use embedded_io_async::{Error as _, ErrorKind, Read, Write};
 use heapless::Vec;
 
 use crate::{
-    client::{ClientError, EMPTY_READS, WRITE_PATIENCE_MS},
     clock::{Clock, Instant},
     fmt,
     machine::{File, FileKind, Machine, Operation},
@@ -78,6 +77,7 @@ use crate::{
         Limits, LinkState, Message, Network, Publish, QoS, Session, Status, Subscription,
         TopicFilter,
     },
+    pump::{ClientError, EMPTY_READS, WRITE_PATIENCE_MS},
 };
 
 /// How much is read at once, and written at once, in bytes.

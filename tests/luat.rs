@@ -9,8 +9,8 @@ use hayes::{
     File, FileKind, Instant, Machine, Operation,
     mqtt::{
         AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
-        Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls, TopicFilter,
-        Will,
+        LinkState, Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls,
+        TopicFilter, Will,
     },
 };
 use hayes_emulator::luat::{BootState, Config, Family, Quirk, Sim};
@@ -1008,4 +1008,38 @@ fn an_operation_that_is_dropped_while_a_message_is_fetched_does_not_disturb_it()
     driver.start(&Operation::Publish(&publish), START).unwrap();
     driver.abandon(0);
     assert_eq!(transmitted(&mut driver, None, START), b"TTMSGGET\r\n");
+}
+
+/// What is there when a data phase ends by itself is published (manual, MPUBEX),
+/// and the broker may take its time.
+#[test]
+fn a_data_phase_that_ended_by_itself_leaves_its_result_as_long_as_any() {
+    let mut driver = linked(Settings::new());
+    let publish = Publish::new("t", b"0123456789").unwrap().qos(QoS::AtLeastOnce);
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    dialogue(&mut driver, &operation, &[("AT+MPUBEX", ">")], &mut 0);
+    assert!(driver.transmit(Some(&operation), START).is_some());
+    driver.sent(4);
+    driver.abandon(0);
+    let at = Instant::from_millis;
+    driver.receive(&framed("OK"), at(5_000));
+    driver.tick(at(20_000));
+    assert_eq!(driver.link(), LinkState::Connected);
+    driver.receive(&framed("PUBACK"), at(20_000));
+    assert!(driver.is_idle());
+    assert_eq!(driver.link(), LinkState::Connected);
+}
+
+/// Signal strength: its answer cannot be that of another command.
+#[test]
+fn after_a_result_that_did_not_come_the_driver_asks_for_what_it_knows_by_name() {
+    let filter = [Subscription::new("t", QoS::AtLeastOnce).unwrap()];
+    let mut driver = linked(Settings::new());
+    let (_, outcome) = answered(&mut driver, &Operation::Subscribe(&filter), &UP);
+    assert_eq!(outcome, Err(Error::NoResult("+MSUB")));
+    let (lines, outcome) = answered(&mut driver, &Operation::Status, &UP);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(lines[0], "AT+CSQ", "{lines:?}");
+    assert!(!lines.contains(&"ATE0".to_owned()), "{lines:?}");
 }

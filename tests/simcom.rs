@@ -6,9 +6,9 @@ use common::{Heard, Simcom, answered, config, dialogue, framed, message, transmi
 use hayes::{
     File, FileKind, Instant, Machine, Operation,
     mqtt::{
-        AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field, FieldError,
-        LinkState, Loss, Network, Problem, Publish, QoS, Refusal, Registration, Subscription, Tls,
-        TopicFilter, Will,
+        Assurance, AuthType, Cause, Code, ConnectOptions, Credential, Error, Feature, Field,
+        FieldError, LinkState, Loss, Network, Problem, Publish, QoS, Refusal, Registration,
+        Subscription, Tls, TopicFilter, Will,
     },
 };
 use hayes_emulator::Quirk;
@@ -583,6 +583,30 @@ fn the_order_of_an_access_points_credentials_must_be_chosen() {
     }
 }
 
+/// The modem does not tell them, and a new access point needs them before the
+/// next attachment.
+#[test]
+fn an_access_points_credentials_are_written_though_it_is_the_same_and_before_the_attachment() {
+    let network = Network::new().apn("iot.example").unwrap();
+    let network = network.credentials(AuthType::Pap, "user", "secret").unwrap();
+    let there = [("AT+CGDCONT?", "+CGDCONT: 1,\"IP\",\"iot.example\"|OK")];
+    let expected = [
+        (&[][..], &["AT+CGDCONT=", "AT+CGAUTH=", "AT+CFUN=4", "AT+CFUN=1"][..]),
+        (&there, &["AT+CGAUTH="]),
+    ];
+    for (rows, written) in expected {
+        let mut driver =
+            hayes_simcom::machine::<128, 512>(Settings::new().auth_order(AuthOrder::UserFirst));
+        let (mut lines, outcome) =
+            answered(&mut driver, &Operation::BringUp(&network), &table(rows));
+        assert_eq!(outcome, Ok(()), "{lines:?}");
+        let sets = ["AT+CGDCONT=", "AT+CGAUTH=", "AT+CFUN="];
+        lines.retain(|line| sets.iter().any(|set| line.starts_with(set)));
+        assert_eq!(lines.len(), written.len(), "{lines:?}");
+        assert!(lines.iter().zip(written).all(|(line, set)| line.starts_with(set)), "{lines:?}");
+    }
+}
+
 #[test]
 fn nothing_answers_and_bring_up_says_so_within_its_time() {
     let mut rig = Simcom::with(config(Family::A76xx), Settings::new().bring_up_timeout(30));
@@ -1084,4 +1108,41 @@ fn a_driver_that_gets_in_step_goes_on_as_soon_as_the_modem_has_booted() {
     assert_eq!(driver.transmit(Some(&operation), START), None);
     driver.receive(&framed("RDY"), START);
     assert_eq!(transmitted(&mut driver, Some(&operation), START), b"ATE0\r");
+}
+
+/// A data phase cannot be open then, and what fills one up takes seconds.
+#[test]
+fn after_a_question_that_got_no_answer_nothing_is_filled_up() {
+    let mut driver = up();
+    let operation = Operation::Status;
+    driver.start(&operation, START).unwrap();
+    transmitted(&mut driver, Some(&operation), START);
+    let late = driver.deadline().unwrap();
+    driver.tick(late);
+    let next = transmitted(&mut driver, Some(&operation), late);
+    assert_eq!(String::from_utf8(next).unwrap(), "AT+CMEE?\r");
+}
+
+/// `DOWNLOAD`, of modems that share boards with these (seen on a SIM7000E).
+#[test]
+fn a_prompt_in_words_is_one_only_where_data_are_due() {
+    let mut driver = up();
+    driver.receive(&framed("DOWNLOAD"), START);
+    assert!(driver.is_idle());
+    let publish = Publish::new("topic", b"p").unwrap();
+    let operation = Operation::Publish(&publish);
+    driver.start(&operation, START).unwrap();
+    transmitted(&mut driver, Some(&operation), START);
+    driver.receive(&framed("DOWNLOAD"), START);
+    assert_eq!(driver.transmit(Some(&operation), START), Some(b"topic".as_slice()));
+}
+
+/// A300: the result of a publish of QoS 0 says that the socket has it.
+#[test]
+fn what_a_publish_is_worth_depends_on_its_quality_of_service() {
+    let driver = up();
+    assert_eq!(driver.assurance(QoS::AtMostOnce), Assurance::HandedOver);
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        assert_eq!(driver.assurance(qos), Assurance::BrokerAck);
+    }
 }

@@ -353,6 +353,18 @@ mod tests {
     }
 
     #[test]
+    fn a_state_answers_what_opens_a_connection_or_asks_for_it() {
+        for (command, name, answers) in [
+            ("+MIPSTART", "STATE", true),
+            ("+CIPSTATUS", "STATE", true),
+            ("+CEREG", "STATE", false),
+            ("+MIPSTART", "+CSQ", false),
+        ] {
+            assert_eq!(is_information(command.as_bytes(), name.as_bytes()), answers, "{command}");
+        }
+    }
+
+    #[test]
     fn the_quality_of_service_tells_whether_a_publish_ends_late() {
         for (line, ending_of) in [
             ("AT+MPUB=\"t\",0,0,\"x,1,1\"", Ending::Final),

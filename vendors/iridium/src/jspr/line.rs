@@ -235,4 +235,12 @@ mod tests {
         bytes.extend_from_slice(b"200 x {}\r");
         assert_eq!(read::<16>(&bytes, 1), ["200 x {}"]);
     }
+
+    #[test]
+    fn how_full_a_reader_is_may_be_shown_and_what_it_holds_not() {
+        let mut reader = Reader::<16>::new();
+        assert!(reader.next(&mut b"s3cret".as_slice()).is_none());
+        let shown = std::format!("{reader:?}");
+        assert!(shown.contains("length: 6") && !shown.contains("s3cret"), "{shown}");
+    }
 }

@@ -869,6 +869,10 @@ mod tests {
         assert!(inbox.has_event());
         assert_eq!(drain(&mut inbox), ["dropped 1 of 5", "Missed(1)"]);
         assert!(!inbox.has_event());
+        // As many as there are messages.
+        assert!(deliver(&mut inbox, "t", b"x"));
+        inbox.miss();
+        assert!(inbox.has_event());
     }
 
     #[test]

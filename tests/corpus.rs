@@ -79,6 +79,13 @@ fn arguments_are_read_as_their_authors_meant_them() {
 }
 
 #[test]
+fn a_line_under_another_name_is_no_answer_unless_its_dialect_says_so() {
+    let open = Open { name: b"+CSQ", form: Form::Action };
+    let reading = read::<Peer<QUOTE, ANGLE>>(b"+OTHER: 1", Some(&open));
+    assert_eq!(reading, Reading::Urc(Urc::Other));
+}
+
+#[test]
 fn every_exception_is_a_case() {
     let cases = cases();
     let names = LEFT_OUT.iter().map(|row| row.0).chain(READ_OTHERWISE.iter().map(|row| row.0));

@@ -395,7 +395,6 @@ impl<'a, M: Machine> Lease<'a, M> {
     }
 
     /// Something was read into `buffer`, or time is up.
-    #[inline(never)]
     fn take<E>(
         &mut self,
         arrived: Option<Result<usize, E>>,

@@ -134,9 +134,11 @@ impl<const N: usize> fmt::Debug for Framer<N> {
 
 impl<const N: usize> Framer<N> {
     /// A framer that stops at `mark` within lines, and at the byte `prompt`
-    /// before one where it is awaited.
+    /// before one where it is awaited. `N` below 16 does not compile: of a
+    /// longer line with a mark the beginning and the end are kept.
     #[must_use]
     pub const fn new(mark: &'static Mark, prompt: u8) -> Self {
+        const { assert!(N >= 16, "a line buffer has at least 16 bytes") };
         Self {
             line: Vec::new(),
             state: State::Line,
@@ -419,7 +421,7 @@ impl<const N: usize> Framer<N> {
     #[inline(never)]
     fn append_clipping(&mut self, part: &[u8]) -> bool {
         let counts = self.mark.counts(&self.line, part);
-        if !self.marks || !counts || N < SMALLEST_CLIP {
+        if !self.marks || !counts {
             return false;
         }
         let mut rest = part;
@@ -456,9 +458,6 @@ impl<const N: usize> Framer<N> {
         self.clipped.saturating_add(u32::try_from(kept).unwrap_or(u32::MAX))
     }
 }
-
-/// A buffer below this is too small for anything to stay in its middle.
-const SMALLEST_CLIP: usize = 16;
 
 /// Skips to the end of the line or of `input`: how many bytes of the line
 /// these were, and whether it ended.

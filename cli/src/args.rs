@@ -34,7 +34,7 @@ pub enum Command {
     Pub(PubArgs),
     /// Subscribe and print what arrives
     Sub(SubArgs),
-    /// Say what the modem is and how it is doing; changes nothing, but brings a 9704 up
+    /// Say what the modem is and how it is doing; changes nothing
     Info(InfoArgs),
     /// Be a modem, in front of a real broker
     Emulate(EmulateArgs),

@@ -112,14 +112,6 @@ impl Session {
         Ok(Self { modem, vendor, device, verbose, quiet, sent, up, broken })
     }
 
-    /// Brings the modem up.
-    pub async fn bring_up(&mut self, network: &Network<'_>) -> Result<(), Failure> {
-        let device = self.device.clone();
-        self.log(format_args!("bringing up the modem on {device}"));
-        let done = self.modem.bring_up(network).await;
-        self.check(format_args!("bringing up the modem on {device}"), done)
-    }
-
     /// Brings the modem up and connects it.
     async fn go_online(
         &mut self,
@@ -127,7 +119,10 @@ impl Session {
         options: &ConnectOptions<'_>,
         broker: &str,
     ) -> Result<(), Failure> {
-        self.bring_up(network).await?;
+        let device = self.device.clone();
+        self.log(format_args!("bringing up the modem on {device}"));
+        let done = self.modem.bring_up(network).await;
+        self.check(format_args!("bringing up the modem on {device}"), done)?;
         self.up = true;
         self.log(format_args!("connecting to {broker}"));
         let done = self.modem.connect(options).await;

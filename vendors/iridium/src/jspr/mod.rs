@@ -36,7 +36,7 @@
 //! | publish | on a topic's provisioned name, or `imt/<number>`. An empty table is [`Error::NotProvisioned`]: first provisioning takes 10 to 30 minutes with a view of the sky |
 //! | subscribe | sets a filter of ours: the network sends what it has, whatever we say. What no filter wants is announced as [`Event::Dropped`]. Up to 8 filters of 64 bytes; granted is QoS 0 |
 //! | disconnect | forgets the filters. The modem stays registered unless [`Settings::deactivate`]; a message that was handed over stays under way |
-//! | status | operational state and SIM; the signal is that of the modem's last word, since questions during a message disturb it |
+//! | status | operational state and SIM, before a bring-up also model and firmware, and the radio stays as it is; the signal is that of the modem's last word, since questions during a message disturb it |
 //!
 //! # What success proves
 //!

@@ -21,7 +21,7 @@ use hayes_emulator::{
     simcom::{Config, Delays, Family},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
-use transport::Buffered;
+use transport::{Buffered, said_by_host};
 
 type Plain = Client<
     FromTokio<ReadHalf<DuplexStream>>,
@@ -110,13 +110,7 @@ async fn files_are_stored_and_deleted_filters_unsubscribed_and_sessions_selected
         assert!(matches!(refused, Err(ClientError::Modem(Error::NotConnected))), "{refused:?}");
         let machine = format!("{:?}", modem.machine());
         assert_eq!(format!("{modem:?}"), format!("Client {{ machine: {machine}, .. }}"));
-        let mut said = Vec::new();
-        while let Ok((direction, bytes)) = seen.try_recv() {
-            if direction == serve::Direction::HostToModem {
-                said.extend(bytes);
-            }
-        }
-        let said = String::from_utf8(said).unwrap();
+        let said = said_by_host(&mut seen);
         assert!(said.contains("AT+CCERTDOWN=\"ca-"), "{said}");
         assert!(said.contains("AT+CCERTDELE=\"ca.pem\""), "{said}");
     })

@@ -637,10 +637,7 @@ fn a_topic_longer_than_the_line_buffer_does_not_let_its_payload_out() {
             for piece in bytes.chunks(chunk) {
                 driver.receive(piece, hayes::Instant::default());
             }
-            let mut events = Vec::new();
-            while let Some(event) = driver.event() {
-                events.push(format!("{event:?}"));
-            }
+            let events = heard(&mut driver);
             let dropped =
                 format!("Dropped(Dropped {{ count: 1, bytes: {}, topic: None }})", payload.len());
             assert_eq!(events.len(), 2, "{length} {chunk} {events:?}");
@@ -896,11 +893,7 @@ fn a_data_phase_that_was_left_is_given_time_to_end_by_itself() {
         for _ in 0..100 {
             let Some(next) = driver.deadline().filter(|_| !driver.is_idle()) else { break };
             driver.tick(next);
-            while let Some(bytes) = driver.transmit(None, next) {
-                filled.extend_from_slice(bytes);
-                let count = bytes.len();
-                driver.sent(count);
-            }
+            filled.extend(transmitted(&mut driver, None, next));
         }
         assert_eq!(filled, if ends { [].as_slice() } else { b"\r\r\r\r\r\r" });
         assert!(driver.is_idle());

@@ -34,7 +34,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex},
     time::{Instant, interval, sleep, timeout},
 };
-use transport::{Buffered, Script, Scripted};
+use transport::{Buffered, Script, Scripted, said_by_host};
 
 type Simcom = hayes_simcom::Machine<256, 4096>;
 type Rx = FromTokio<ReadHalf<DuplexStream>>;
@@ -721,8 +721,21 @@ async fn accepted(mut wire: DuplexStream) -> DuplexStream {
     wire
 }
 
-fn gateway() -> hayes_iridium::rockremote::Machine<512> {
+type Gateway = hayes_iridium::rockremote::Machine<512>;
+
+fn gateway() -> Gateway {
     hayes_iridium::rockremote::machine(hayes_iridium::rockremote::Settings::new())
+}
+
+/// A gateway that a broker has let in, over a wire that takes 8 bytes at a time.
+async fn admitted() -> (Client<Gateway>, Events<Gateway>, DuplexStream) {
+    let (host, wire) = duplex(8);
+    let (reader, writer) = halves(host);
+    let (client, events, mut runner) = leaked(gateway()).split(reader, writer);
+    tokio::spawn(async move { runner.run().await });
+    let broker = tokio::spawn(accepted(wire));
+    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
+    (client, events, broker.await.unwrap())
 }
 
 /// All its bytes were taken when the transport fails, or not.
@@ -763,13 +776,7 @@ async fn what_was_not_written_is_not_said_to_be_if_another_transport_follows_at_
 
 #[tokio::test(start_paused = true)]
 async fn a_publish_dropped_while_its_bytes_are_written_is_of_unknown_outcome() {
-    let (host, wire) = duplex(8);
-    let (reader, writer) = halves(host);
-    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
-    tokio::spawn(async move { runner.run().await });
-    let broker = tokio::spawn(accepted(wire));
-    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
-    let mut wire = broker.await.unwrap();
+    let (client, mut events, mut wire) = admitted().await;
     let publish = Publish::new("t", &[0x55; 40]).unwrap();
     let call = timeout(Duration::from_millis(5), client.publish(&publish));
     assert!(call.await.is_err());
@@ -858,13 +865,7 @@ async fn files_are_stored_and_deleted_and_filters_unsubscribed() {
     client.publish(&publish("t", b"x")).await.unwrap();
     assert!(timeout(Duration::from_secs(9), events.next(&mut [0; 64])).await.is_err());
     let _ = client.delete("ca.pem").await;
-    let mut said = Vec::new();
-    while let Ok((direction, bytes)) = seen.try_recv() {
-        if direction == serve::Direction::HostToModem {
-            said.extend(bytes);
-        }
-    }
-    let said = String::from_utf8(said).unwrap();
+    let said = said_by_host(&mut seen);
     assert!(said.contains("AT+CCERTDOWN=\"ca-"), "{said}");
     assert!(said.contains("AT+CCERTDELE=\"ca.pem\""), "{said}");
 }
@@ -932,13 +933,7 @@ async fn a_call_of_another_split_waits_for_its_runner() {
 /// The runner is stuck in a write.
 #[tokio::test(start_paused = true)]
 async fn what_is_dropped_is_told_of_while_the_transport_takes_no_bytes() {
-    let (host, wire) = duplex(8);
-    let (reader, writer) = halves(host);
-    let (client, mut events, mut runner) = leaked(gateway()).split(reader, writer);
-    tokio::spawn(async move { runner.run().await });
-    let broker = tokio::spawn(accepted(wire));
-    client.connect(&ConnectOptions::new("10.0.0.1", 1883, "d").unwrap()).await.unwrap();
-    let _broker = broker.await.unwrap();
+    let (client, mut events, _wire) = admitted().await;
     let told = tokio::spawn(async move {
         assert_eq!(events.next(&mut []).await, Ok(Event::Unknown("publish")));
     });

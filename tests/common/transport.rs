@@ -5,6 +5,8 @@
 use std::{cell::RefCell, collections::VecDeque, future::pending, rc::Rc, time::Duration};
 
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
+use hayes_emulator::serve::Direction;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Says what a list says, then nothing, and takes what is written. Its clones
 /// are the halves of one transport.
@@ -135,4 +137,15 @@ impl<W: Write> Write for Buffered<W> {
         }
         self.writer.flush().await
     }
+}
+
+/// What the host has said to an emulated modem, as its observer saw it.
+pub fn said_by_host(seen: &mut UnboundedReceiver<(Direction, Vec<u8>)>) -> String {
+    let mut said = Vec::new();
+    while let Ok((direction, bytes)) = seen.try_recv() {
+        if direction == Direction::HostToModem {
+            said.extend(bytes);
+        }
+    }
+    String::from_utf8(said).unwrap()
 }
